@@ -1,0 +1,390 @@
+#include "loop/child.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <uthash.h>
+
+/*
+ *            exit seen          both pipes ended (or drain time over)
+ *  running ------------> exited -------------------------------------> done
+ *     \___ pipes ended ___/
+ */
+struct pump {
+    int fd; /* -1 when closed */
+    struct watch *watch;
+    struct buf *into;
+};
+
+struct child {
+    struct loop *loop;
+    pid_t pid;
+    bool exited;
+    bool own_group;
+    int drain_ms;
+    struct pump out, err;
+    int in_fd;
+    struct watch *in_watch;
+    char *input;
+    size_t input_len, input_sent;
+    struct timer timer;
+    struct child_result result;
+    child_done_fn *on_done;
+    void *data;
+    UT_hash_handle hh;
+};
+
+extern char **environ;
+
+static struct child *children;
+static void (*orphan_hook)(void *data, int pid, int status);
+static void *orphan_data;
+static struct loop *reaping_loop;
+
+static void pump_close(struct pump *p)
+{
+    watch_stop(p->watch);
+    p->watch = NULL;
+    if (p->fd >= 0)
+        close(p->fd);
+    p->fd = -1;
+}
+
+static void input_close(struct child *c)
+{
+    watch_stop(c->in_watch);
+    c->in_watch = NULL;
+    if (c->in_fd >= 0)
+        close(c->in_fd);
+    c->in_fd = -1;
+}
+
+static void finish(void *data)
+{
+    struct child *c = data;
+
+    timer_stop(&c->timer);
+    pump_close(&c->out);
+    pump_close(&c->err);
+    input_close(c);
+    c->on_done(c->data, &c->result);
+    buf_done(&c->result.out);
+    buf_done(&c->result.err);
+    free(c->input);
+    free(c);
+}
+
+static void maybe_finish(struct child *c)
+{
+    if (c->exited && c->out.fd < 0 && c->err.fd < 0)
+        finish(c);
+}
+
+static void on_output(struct child *c, struct pump *p)
+{
+    char chunk[16384];
+
+    for (int i = 0; i < 16; i++) { /* bounded: a flood must not hold the loop */
+        ssize_t n = read(p->fd, chunk, sizeof(chunk));
+        if (n > 0) {
+            buf_add(p->into, chunk, (size_t)n);
+            continue;
+        }
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        pump_close(p);
+        maybe_finish(c);
+        return;
+    }
+}
+
+static void on_out(void *data, int events)
+{
+    struct child *c = data;
+    (void)events;
+    on_output(c, &c->out);
+}
+
+static void on_err(void *data, int events)
+{
+    struct child *c = data;
+    (void)events;
+    on_output(c, &c->err);
+}
+
+static void on_input_room(void *data, int events)
+{
+    struct child *c = data;
+
+    (void)events;
+    while (c->input_sent < c->input_len) {
+        ssize_t n = write(c->in_fd, c->input + c->input_sent, c->input_len - c->input_sent);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n < 0)
+            break; /* it does not read: its own affair, the exit status tells */
+        c->input_sent += (size_t)n;
+    }
+    input_close(c);
+}
+
+static void kill_it(struct child *c)
+{
+    if (!c->exited)
+        kill(c->own_group ? -c->pid : c->pid, SIGKILL);
+}
+
+static void on_timeout(void *data)
+{
+    struct child *c = data;
+    c->result.timed_out = true;
+    kill_it(c);
+}
+
+static void on_drain_over(void *data)
+{
+    finish(data);
+}
+
+static void on_exit_status(struct child *c, int status)
+{
+    HASH_DEL(children, c);
+    c->exited = true;
+    c->result.status = status;
+    /* what is still in the pipes is read on the loop; a grandchild that holds one open gets drain_ms */
+    if (c->out.fd < 0 && c->err.fd < 0)
+        finish(c);
+    else
+        timer_start(&c->timer, c->loop, c->drain_ms / 1000., on_drain_over, c);
+}
+
+static void on_sigchld(void *data, int signal)
+{
+    int status;
+    pid_t pid;
+
+    (void)data;
+    (void)signal;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct child *c;
+        HASH_FIND(hh, children, &pid, sizeof(pid), c);
+        if (c)
+            on_exit_status(c, status);
+        else if (orphan_hook)
+            orphan_hook(orphan_data, pid, status);
+    }
+}
+
+static void reap_on(struct loop *l)
+{
+    if (reaping_loop == l)
+        return;
+    reaping_loop = l;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        log_warn("cannot become child subreaper: %s", strerror(errno));
+    loop_on_signal(l, SIGCHLD, on_sigchld, NULL);
+}
+
+void child_set_orphan_hook(struct loop *l, void (*fn)(void *data, int pid, int status), void *data)
+{
+    orphan_hook = fn;
+    orphan_data = data;
+    reap_on(l);
+}
+
+size_t child_count(void)
+{
+    return HASH_COUNT(children);
+}
+
+/* A pipe whose end of ours does not block; both ends close on exec. */
+static int make_pipe(int fds[2], int our_end)
+{
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    fcntl(fds[our_end], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static void reset_signals(sigset_t *ret_all, sigset_t *ret_none)
+{
+    sigfillset(ret_all);
+    sigdelset(ret_all, SIGKILL);
+    sigdelset(ret_all, SIGSTOP);
+    sigemptyset(ret_none);
+}
+
+static int spawn_program(const struct child_spec *s, const int fds[3], pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    sigset_t all, none;
+    short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+
+    reset_signals(&all, &none);
+    posix_spawn_file_actions_init(&actions);
+    for (int i = 0; i < 3; i++) {
+        if (fds[i] >= 0)
+            posix_spawn_file_actions_adddup2(&actions, fds[i], i);
+        else
+            posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
+    }
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setsigdefault(&attr, &all);
+    posix_spawnattr_setsigmask(&attr, &none);
+    if (s->new_session)
+        flags |= POSIX_SPAWN_SETSID;
+    posix_spawnattr_setflags(&attr, flags);
+    int r = posix_spawnp(ret_pid, s->argv[0], &actions, &attr, (char *const *)(uintptr_t)s->argv,
+                         s->envp ? (char *const *)(uintptr_t)s->envp : environ);
+    posix_spawnattr_destroy(&attr);
+    posix_spawn_file_actions_destroy(&actions);
+    return -r;
+}
+
+static void run_in_fork(const struct child_spec *s, const int fds[3])
+{
+    sigset_t none;
+
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (s->new_session)
+        setsid();
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(fds[0] >= 0 ? fds[0] : null, 0);
+    dup2(fds[2] >= 0 ? fds[2] : null, 2);
+    dup2(fds[2] >= 0 ? fds[2] : null, 1); /* stray output belongs to the diagnostics, the answer has its own descriptor */
+    _exit(s->run(s->arg, fds[1] >= 0 ? fds[1] : null));
+}
+
+static int spawn(const struct child_spec *s, const int fds[3], pid_t *ret_pid)
+{
+    if (s->argv)
+        return spawn_program(s, fds, ret_pid);
+    *ret_pid = fork();
+    if (*ret_pid < 0)
+        return -errno;
+    if (*ret_pid == 0)
+        run_in_fork(s, fds);
+    return 0;
+}
+
+int child_start(struct loop *l, const struct child_spec *spec, child_done_fn *on_done, void *data,
+                struct child **ret_child, struct err *err)
+{
+    int in[2] = {-1, -1}, out[2] = {-1, -1}, errp[2] = {-1, -1};
+    const char *name = spec->name ? spec->name : spec->argv[0];
+    pid_t pid;
+    int r = 0;
+
+    reap_on(l);
+    if (spec->input)
+        r = make_pipe(in, 1);
+    if (r == 0 && spec->stdout_fd <= 0)
+        r = make_pipe(out, 0);
+    if (r == 0 && spec->stderr_fd <= 0)
+        r = make_pipe(errp, 0);
+    if (r == 0) {
+        const int fds[3] = {spec->input ? in[0] : (spec->stdin_fd > 0 ? spec->stdin_fd : -1),
+                            spec->stdout_fd > 0 ? spec->stdout_fd : out[1],
+                            spec->stderr_fd > 0 ? spec->stderr_fd : errp[1]};
+        r = spawn(spec, fds, &pid);
+    }
+    const int theirs[] = {in[0], out[1], errp[1]};
+    for (size_t i = 0; i < countof(theirs); i++)
+        if (theirs[i] >= 0)
+            close(theirs[i]);
+    if (r < 0) {
+        const int ours[] = {in[1], out[0], errp[0]};
+        for (size_t i = 0; i < countof(ours); i++)
+            if (ours[i] >= 0)
+                close(ours[i]);
+        return err_sys(err, -r, "cannot start %s", name);
+    }
+
+    struct child *c = mem_new(struct child);
+    c->loop = l;
+    c->pid = pid;
+    c->own_group = spec->new_session;
+    c->drain_ms = spec->drain_ms ? spec->drain_ms : 200;
+    c->on_done = on_done;
+    c->data = data;
+    c->out = (struct pump){.fd = out[0], .into = &c->result.out};
+    c->err = (struct pump){.fd = errp[0], .into = &c->result.err};
+    c->result.out.max = spec->out_max ? spec->out_max : (size_t)1 << 20;
+    c->result.err.max = spec->err_max ? spec->err_max : (size_t)64 << 10;
+    c->in_fd = in[1];
+    if (c->out.fd >= 0)
+        c->out.watch = watch_start(l, c->out.fd, WATCH_READ, on_out, c);
+    if (c->err.fd >= 0)
+        c->err.watch = watch_start(l, c->err.fd, WATCH_READ, on_err, c);
+    if (c->in_fd >= 0) {
+        c->input = mem_dup(spec->input, spec->input_len);
+        c->input_len = spec->input_len;
+        c->in_watch = watch_start(l, c->in_fd, WATCH_WRITE, on_input_room, c);
+    }
+    if (spec->timeout_ms > 0)
+        timer_start(&c->timer, l, spec->timeout_ms / 1000., on_timeout, c);
+    HASH_ADD(hh, children, pid, sizeof(c->pid), c);
+    if (ret_child)
+        *ret_child = c;
+    return 0;
+}
+
+void child_cancel(struct child *c)
+{
+    c->result.cancelled = true;
+    kill_it(c);
+}
+
+void child_signal(struct child *c, int signal)
+{
+    if (!c->exited)
+        kill(c->pid, signal);
+}
+
+int child_pid(const struct child *c)
+{
+    return c->pid;
+}
+
+/* The last line of a text, without its newline; that is where programs put their reason. */
+static void last_line(const struct buf *b, const char **ret_line, int *ret_len)
+{
+    size_t end = b->len, start;
+
+    while (end > 0 && (b->data[end - 1] == '\n' || b->data[end - 1] == '\r'))
+        end--;
+    start = end;
+    while (start > 0 && b->data[start - 1] != '\n')
+        start--;
+    *ret_line = b->data ? b->data + start : "";
+    *ret_len = (int)(end - start > 300 ? 300 : end - start);
+}
+
+int child_check(const struct child_result *r, const char *name, struct err *err)
+{
+    const char *line;
+    int len;
+
+    if (r->cancelled)
+        return err_set(err, GRPC_CANCELLED, 0, "%s: cancelled", name);
+    if (r->timed_out)
+        return err_set(err, GRPC_DEADLINE_EXCEEDED, 0, "%s: took too long and was killed", name);
+    if (WIFEXITED(r->status) && WEXITSTATUS(r->status) == 0)
+        return 0;
+    last_line(r->err.len ? &r->err : &r->out, &line, &len);
+    if (WIFSIGNALED(r->status))
+        return err_set(err, GRPC_INTERNAL, 0, "%s: killed by signal %d (%s)%s%.*s", name, WTERMSIG(r->status),
+                       strsignal(WTERMSIG(r->status)), len ? ": " : "", len, line);
+    return err_set(err, GRPC_INTERNAL, 0, "%s: exit status %d%s%.*s", name, WEXITSTATUS(r->status), len ? ": " : "",
+                   len, line);
+}

@@ -1,0 +1,77 @@
+/*
+ * The daemon's side of a cricket-keeper: one per pod, parent of the pod's containers. core/keeper_wire.h has the messages.
+ *
+ * A keeper outlives the daemon: keeper_connect() finds one that an earlier daemon started, and the exits that happened
+ * meanwhile come through on_exit as if they had just happened.
+ */
+#pragma once
+#include "core/err.h"
+#include "loop/loop.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct keeper;
+
+struct keeper_exit {
+    const char *container_id;
+    bool known;          /* false: the kernel could not tell any more (the keeper itself had died) */
+    int code;            /* 0..255; 128 + signal when it was killed */
+    int signal;          /* 0 when it exited by itself */
+    bool oom_killed;
+    int64_t finished_ns; /* CLOCK_REALTIME */
+};
+
+struct keeper_events {
+    /* A container's process ended and its output is in the log. Comes again after a reconnect until keeper_forget(). */
+    void (*on_exit)(void *data, const struct keeper_exit *x);
+    /* The keeper died. Requests that wait end with UNAVAILABLE. The struct may be freed from here. */
+    void (*on_lost)(void *data);
+};
+
+struct keeper_spec {
+    const char *binary;    /* path of cricket-keeper */
+    const char *dir;       /* the pod's directory below --state: keeper.sock and exits/ go there */
+    const char *pod_id;
+    const char *cgroup;    /* absolute path of the pod's parent cgroup, for cgroupfs; NULL: it stays where the daemon is */
+};
+
+typedef void keeper_ready_fn(void *data, struct keeper *k, const struct err *err); /* k NULL on error */
+typedef void keeper_done_fn(void *data, const struct err *err);                    /* err NULL on success */
+
+/* Starts one, detached from the daemon (own session, survives it), and connects. */
+int keeper_start(struct loop *l, const struct keeper_spec *spec, const struct keeper_events *events, void *data,
+                 keeper_ready_fn *on_ready, void *ready_data, struct err *err) must_check;
+
+/* Connects to one that runs. NOT_FOUND through on_ready when nobody listens. After on_ready, keeper_container() tells what it has. */
+int keeper_connect(struct loop *l, const char *dir, const struct keeper_events *events, void *data,
+                   keeper_ready_fn *on_ready, void *ready_data, struct err *err) must_check;
+
+struct keeper_container_state {
+    char id[65];
+    int pid;      /* of the container's init; 0 when it has ended */
+    bool ended;   /* on_exit follows */
+};
+/* The i-th container that the keeper had when it greeted us; NULL past the end. */
+const struct keeper_container_state *keeper_container(const struct keeper *k, size_t i);
+
+struct keeper_create {
+    const char *container_id;
+    const char *const *argv;    /* the whole command line of `crun create ...`, with --pid-file and, for a tty, --console-socket */
+    const char *pid_file;       /* read by the keeper after the command succeeded */
+    const char *console_socket; /* tty: path (<= 107 bytes) at which the keeper listens for the pty; NULL: pipes */
+    const char *log_path;       /* CRI log; created with its directories' being there; NULL: output is dropped */
+    bool stdin_open, stdin_once;
+    int timeout_ms;             /* the command is killed after it */
+};
+typedef void keeper_created_fn(void *data, int pid, const struct err *err); /* err: the runtime's own words */
+
+int keeper_create(struct keeper *k, const struct keeper_create *c, keeper_created_fn *on_done, void *data, struct err *err) must_check;
+/* The new log file exists when on_done comes. */
+int keeper_reopen_log(struct keeper *k, const char *container_id, keeper_done_fn *on_done, void *data, struct err *err) must_check;
+/* The container is removed, or its exit is in the store: the keeper may drop its record. No answer. */
+void keeper_forget(struct keeper *k, const char *container_id);
+/* Ends the keeper; it refuses (FAILED_PRECONDITION) while a container runs. on_lost does not come. Frees k. */
+int keeper_quit(struct keeper *k, keeper_done_fn *on_done, void *data, struct err *err) must_check;
+/* Drops the connection only; waiting requests are dropped without a call. NULL is fine. */
+void keeper_disconnect(struct keeper *k);
+int keeper_pid(const struct keeper *k);

@@ -42,7 +42,7 @@ deps-run:
 LIBS_PC = libcurl libcares jansson libcyaml yaml-0.1 sqlite3 libnl-3.0 libnl-route-3.0 libcap-ng libseccomp libprotobuf-c zlib openssl libarchive libzstd libuv
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 -Wimplicit-fallthrough
-CPPFLAGS_ALL = -I. -I$(BUILD)/gen -D_GNU_SOURCE -DCRICKET_VERSION='"$(VERSION)"' -DH2O_USE_LIBUV=1 $(shell $(PKG_CONFIG) --cflags libnl-3.0)
+CPPFLAGS_ALL = -Ulinux -I. -I$(BUILD)/gen -D_GNU_SOURCE -DCRICKET_VERSION='"$(VERSION)"' -DH2O_USE_LIBUV=1 $(shell $(PKG_CONFIG) --cflags libnl-3.0)
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fPIE -fcf-protection
 LDHARD  := -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections
 ifneq ($(SAN),)

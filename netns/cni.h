@@ -9,12 +9,6 @@
 
 struct cni;
 
-struct cni_port_mapping {
-    const char *protocol; /* "tcp", "udp", "sctp" */
-    int container_port, host_port;
-    const char *host_ip; /* "" : all */
-};
-
 struct cni_attach {
     const char *container_id; /* the pod's id */
     const char *netns;        /* path */
@@ -22,8 +16,10 @@ struct cni_attach {
     const char *pod_name, *pod_namespace, *pod_uid; /* K8S_POD_* of CNI_ARGS */
     const struct cni_port_mapping *ports;
     size_t ports_n;
+    const struct cni_dns_config *dns; /* capability dns; NULL */
     const char *cgroup_path;   /* capability cgroupPath; NULL */
     const struct kv_list *annotations; /* of the pod: capability io.kubernetes.cri.pod-annotations; ingress/egress bandwidth */
+    int timeout_ms;           /* for all plugins of an ADD or DEL together; 0: 60 s each */
 };
 
 /* conf_dir's first usable file (sorted by name) is the network; with none and a default subnet, a built-in bridge list.

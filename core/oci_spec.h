@@ -48,6 +48,7 @@ struct oci_host {
     bool hugetlb;            /* the controller that the driver uses is there */
     int min_oom_score_adj;   /* the lowest that we may set: our own, when CAP_SYS_RESOURCE is missing */
     uint64_t bounding_caps;  /* bit n: capability n is in our bounding set */
+    unsigned kernel_major, kernel_minor; /* for the seccomp profile's minKernel; 0: unknown, taken as old */
 };
 
 enum seccomp_kind { SECCOMP_UNCONFINED, SECCOMP_RUNTIME_DEFAULT, SECCOMP_JSON };

@@ -1,0 +1,65 @@
+/*
+ * The OCI runtimes that this daemon can use ("handlers" in CRI): where each binary is, what it is, whether it works on this
+ * host, and its command lines. A row for each handler of the configuration.
+ *
+ * Usability that can be told without asking the binary (is it there, do the cgroups suit it) is known when runtimes_new()
+ * returns; `--version` and `features` are asked by children, and answer within the first moments.
+ */
+#pragma once
+#include "core/err.h"
+#include "core/host.h"
+#include "handlers/daemon.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+enum runtime_kind { RUNTIME_CRUN, RUNTIME_RUNC, RUNTIME_RUNSC, RUNTIME_YOUKI, RUNTIME_OTHER };
+
+struct runtime {
+    const struct handler_config *config; /* its name is config->name */
+    enum runtime_kind kind;
+    char *path;          /* absolute; NULL when the binary was not found */
+    char *root;          /* --root; made before the first use */
+    char *version;       /* "crun 1.8.1"; NULL until it answered */
+    char *unusable;      /* NULL: it works here. Else one line: why, and what to do */
+    bool probed;         /* version and features have been asked */
+    bool systemd_cgroup; /* takes "slice:prefix:id" */
+    bool recursive_read_only; /* mount option "rro" */
+    bool idmapped_mounts;
+};
+
+/* host must outlive it. config->cgroup_driver is resolved by host_cgroup_driver(). */
+struct runtimes *runtimes_new(struct daemon *d, const struct host *host);
+void runtimes_free(struct runtimes *rs); /* cancels probes */
+const struct runtime *runtime_at(const struct runtimes *rs, size_t i); /* NULL past the end */
+/* The one that "" means: config's, or where no file chose it and it does not work, the first that does. */
+const struct runtime *runtime_default(const struct runtimes *rs);
+/* "" is the default. INVALID_ARGUMENT lists the known ones; FAILED_PRECONDITION says why it cannot be used here. */
+int runtime_find(const struct runtimes *rs, const char *name, const struct runtime **ret_runtime, struct err *err) must_check;
+
+/*
+ * Command lines: NULL-terminated, strings and array in one block, the caller frees it by one free().
+ * log_file (NULL: none) gets the runtime's JSON log; runtime_log_error() reads it.
+ */
+struct runtime_create {
+    const char *id, *bundle, *pid_file;
+    const char *console_socket; /* tty only; else NULL */
+    const char *log_file;
+};
+struct runtime_exec {
+    const char *id;
+    const char *process_file;   /* OCI process object */
+    const char *pid_file;       /* NULL: none */
+    const char *console_socket; /* detached tty only */
+    const char *log_file;
+    bool detach;
+};
+char **runtime_create_argv(const struct runtime *r, const struct runtime_create *c);
+char **runtime_start_argv(const struct runtime *r, const char *id, const char *log_file);
+char **runtime_kill_argv(const struct runtime *r, const char *id, int signal, bool all, const char *log_file);
+char **runtime_delete_argv(const struct runtime *r, const char *id, const char *log_file); /* --force */
+char **runtime_exec_argv(const struct runtime *r, const struct runtime_exec *x);
+char **runtime_state_argv(const struct runtime *r, const char *id, const char *log_file);
+char **runtime_features_argv(const struct runtime *r);
+
+/* The message of the last error in a log file's text (JSON lines), or NULL; the caller frees. Bounded and one line. */
+char *runtime_log_error(const char *text, size_t len);

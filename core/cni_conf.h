@@ -5,12 +5,11 @@
  * A configuration is counted, because a running ADD or DEL keeps the one it began with while the directory is read anew.
  */
 #pragma once
+#include "core/cni_runtime.h"
 #include "core/err.h"
-#include "core/kv.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum { CNI_CONF_MAX = 1 << 20, CNI_PLUGINS_MAX = 64 };
 
@@ -51,32 +50,6 @@ void cni_bridge_name(const char *state_dir, char ret_name[static CNI_BRIDGE_SIZE
 
 bool cni_plugin_can(const struct cni_plugin *p,
                     const char *capability); /* "capabilities": {"portMappings": true} */
-
-struct cni_port_mapping {
-    const char *protocol;          /* "tcp", "udp", "sctp"; any case */
-    int container_port, host_port; /* host_port 0: not mapped, left out */
-    const char *host_ip;           /* "" : all */
-};
-
-struct cni_dns_config { /* NULL-terminated lists; NULL: none */
-    char *const *servers, *const *searches, *const *options;
-};
-
-/* What the pod asks of plugins that declare the capability. All may be NULL. */
-struct cni_runtime {
-    const struct cni_port_mapping *ports;
-    size_t ports_n;
-    const struct cni_dns_config *dns;
-    const char *cgroup_path;
-    const struct kv_list
-        *annotations; /* kubernetes.io/ingress-bandwidth and egress-bandwidth are read from here, too */
-};
-
-/* One object, a key for each capability that has something to say. INVALID_ARGUMENT names the port or annotation. */
-int cni_runtime_json(const struct cni_runtime *r, json_t **ret_json, struct err *err) must_check;
-
-/* A Kubernetes resource quantity as bits a second: "10M", "1Gi", "1.5e6", "500k". */
-int cni_quantity_parse(const char *text, uint64_t *ret_value, struct err *err) must_check;
 
 enum cni_verb { CNI_ADD, CNI_DEL };
 /*

@@ -42,7 +42,7 @@ deps-run:
 LIBS_PC = libcurl libcares jansson libcyaml yaml-0.1 sqlite3 libnl-3.0 libnl-route-3.0 libcap-ng libseccomp libprotobuf-c zlib openssl libarchive libzstd libuv
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 -Wimplicit-fallthrough
-CPPFLAGS_ALL = -Ulinux -I. -I$(BUILD)/gen -D_GNU_SOURCE -DCRICKET_VERSION='"$(VERSION)"' -DH2O_USE_LIBUV=1 $(shell $(PKG_CONFIG) --cflags libnl-3.0)
+CPPFLAGS_ALL = -Ulinux -I. -I$(BUILD)/gen -D_GNU_SOURCE -DCRICKET_VERSION='"$(VERSION)"' -DH2O_USE_LIBUV=1 -idirafter loop $(shell $(PKG_CONFIG) --cflags libnl-3.0)
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fPIE -fcf-protection
 LDHARD  := -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections
 ifneq ($(SAN),)
@@ -96,7 +96,8 @@ $(BUILD)/libhandlers.a: $(call obj,$(filter-out handlers/main.c,$(SRC_HANDLERS))
 	ar rcs $@ $^
 ARCHIVES = $(BUILD)/libhandlers.a $(BUILD)/libnetns.a $(BUILD)/libloop.a $(BUILD)/libproto.a $(BUILD)/libcore.a
 
-$(BUILD)/cricketd: $(BUILD)/handlers/main.o $(ARCHIVES)
+# The handlers as objects: methods.c is the only one that names them, weakly while they are being built.
+$(BUILD)/cricketd: $(call obj,$(SRC_HANDLERS)) $(filter-out %/libhandlers.a,$(ARCHIVES))
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(BUILD)/cricket: $(call obj,$(SRC_CLI)) $(BUILD)/libproto.a $(BUILD)/libcore.a

@@ -14,6 +14,9 @@
 
 struct bridge_call;
 
+/* For bridge_new(): above GRPC_MESSAGE_MAX, so that what is too large is refused in words. */
+enum { RPC_BODY_MAX = 32 * 1024 * 1024 };
+
 struct rpc {
     struct daemon *daemon;
     const struct method *method;
@@ -21,8 +24,9 @@ struct rpc {
     struct bridge_call *call;
 };
 
+/* Above 16 MiB the call fails with RESOURCE_EXHAUSTED: no client takes more. */
 void rpc_reply(struct rpc *rpc, const ProtobufCMessage *reply);
-void rpc_fail(struct rpc *rpc, const struct err *err); /* logs it, too */
+void rpc_fail(struct rpc *rpc, const struct err *err);                 /* logs it, too */
 void rpc_on_gone(struct rpc *rpc, void (*fn)(void *data), void *data); /* fn NULL: takes it back */
 
 /* The arena: freed with the call, never by hand. */

@@ -57,8 +57,8 @@ static void test_repeated_strings_are_walked_and_bytes_are_not(void **state)
     assert_false(message_text_is_valid(&request.base, NULL));
     message_text_repair(&request.base);
     assert_string_equal(b, "?");
-    reply.stdout_.data = raw;
-    reply.stdout_.len = sizeof(raw);
+    reply.stdout.data = raw;
+    reply.stdout.len = sizeof(raw);
     assert_true(message_text_is_valid(&reply.base, NULL));
 }
 

@@ -14,7 +14,7 @@ enum {
     CRI_LOG_TEXT_MAX = 16384, /* bytes of text in a line; longer ones become P, ..., P, F */
     CRI_LOG_TIME_LEN = 30,    /* "2026-11-23T15:31:02.123456789Z" */
     CRI_LOG_HEAD_LEN = 40,    /* time, blank, stdout or stderr, blank, F or P, blank */
-    CRI_LOG_IOV = 128,
+    CRI_LOG_IOV = 64,
 };
 
 /* UTC. Times outside the years 1970 to 9999 are clamped. No NUL is written. */

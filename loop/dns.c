@@ -44,7 +44,7 @@ struct dns {
         struct watch *watch;
         struct dns *dns;
         struct socket_watch *next;
-    } *sockets;
+    } * sockets;
     struct timer timer;   /* c-ares's own retransmissions */
     struct timer closing; /* the channel cannot be destroyed inside its callbacks */
     struct lookup *lookups;
@@ -122,8 +122,11 @@ static void channel_close(void *data)
 static int channel_open(struct dns *d, struct err *err)
 {
     char order[] = "fb"; /* /etc/hosts, then DNS; nsswitch.conf's modules are not for us */
-    struct ares_options o = {
-        .timeout = 2000, .tries = 3, .lookups = order, .sock_state_cb = on_socket_state, .sock_state_cb_data = d};
+    struct ares_options o = {.timeout = 2000,
+                             .tries = 3,
+                             .lookups = order,
+                             .sock_state_cb = on_socket_state,
+                             .sock_state_cb_data = d};
 
     if (d->channel)
         return 0;
@@ -136,7 +139,8 @@ static int channel_open(struct dns *d, struct err *err)
     if (d->channel)
         ares_destroy(d->channel);
     d->channel = NULL;
-    return err_set(err, GRPC_INTERNAL, 0, "cannot start the resolver: %s; look at /etc/resolv.conf", ares_strerror(r));
+    return err_set(err, GRPC_INTERNAL, 0, "cannot start the resolver: %s; look at /etc/resolv.conf",
+                   ares_strerror(r));
 }
 
 struct dns *dns_new(struct loop *l, const char *servers)
@@ -209,8 +213,8 @@ static void on_query_timeout(void *data)
     struct dns_query *q = data;
     struct err err;
 
-    err_set(&err, GRPC_UNAVAILABLE, 0, "cannot resolve %s: no name server answered within %.0f s", q->lookup->host,
-            q->timeout_s);
+    err_set(&err, GRPC_UNAVAILABLE, 0, "cannot resolve %s: no name server answered within %.0f s",
+            q->lookup->host, q->timeout_s);
     answer(q, NULL, &err);
 }
 
@@ -230,8 +234,8 @@ static void keep_addrs(struct dns_addrs *to, const struct ares_addrinfo *from)
 static void explain(const char *host, int status, struct err *err)
 {
     if (status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_SUCCESS)
-        err_set(err, GRPC_NOT_FOUND, 0, "cannot resolve %s: no such name; check it, and the servers in /etc/resolv.conf",
-                host);
+        err_set(err, GRPC_NOT_FOUND, 0,
+                "cannot resolve %s: no such name; check it, and the servers in /etc/resolv.conf", host);
     else
         err_set(err, GRPC_UNAVAILABLE, 0, "cannot resolve %s: %s; check the servers in /etc/resolv.conf", host,
                 ares_strerror(status));
@@ -350,12 +354,14 @@ static void on_ask(void *data)
     timer_stop(&d->closing);
     k->asking = true;
     d->asking_n++;
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_ENVHOSTS};
+    struct ares_addrinfo_hints hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_ENVHOSTS};
     ares_getaddrinfo(d->channel, k->host, NULL, &hints, on_addrinfo, k);
     set_timer(d);
 }
 
-struct dns_query *dns_resolve(struct dns *d, const char *host, double timeout_s, dns_done_fn *on_done, void *data)
+struct dns_query *dns_resolve(struct dns *d, const char *host, double timeout_s, dns_done_fn *on_done,
+                              void *data)
 {
     struct dns_query *q = mem_new(struct dns_query);
 

@@ -20,7 +20,8 @@ struct dns_addrs {
 
 struct dns;
 struct dns_query;
-typedef void dns_done_fn(void *data, const struct dns_addrs *addrs, const struct err *err); /* one of both is NULL */
+typedef void dns_done_fn(void *data, const struct dns_addrs *addrs,
+                         const struct err *err); /* one of both is NULL */
 
 /* servers: "127.0.0.1:5353,[::1]:53" instead of /etc/resolv.conf's, or NULL. */
 struct dns *dns_new(struct loop *l, const char *servers);
@@ -28,7 +29,8 @@ struct dns *dns_new(struct loop *l, const char *servers);
 void dns_free(struct dns *d);
 
 /* on_done comes once, later: NOT_FOUND where the name has no address, UNAVAILABLE where no server answered in time. */
-struct dns_query *dns_resolve(struct dns *d, const char *host, double timeout_s, dns_done_fn *on_done, void *data);
+struct dns_query *dns_resolve(struct dns *d, const char *host, double timeout_s, dns_done_fn *on_done,
+                              void *data);
 /* on_done does not come. */
 void dns_cancel(struct dns_query *q);
 

@@ -98,7 +98,8 @@ static void transfer_free(struct http_transfer *t)
     timer_stop(&t->soon);
     curl_slist_free_all(t->headers);
     buf_done(&t->head);
-    char *all[] = {t->method, t->url, t->authorization, t->body, t->ca_file, t->cert_file, t->key_file, t->location};
+    char *all[] = {t->method,  t->url,       t->authorization, t->body,
+                   t->ca_file, t->cert_file, t->key_file,      t->location};
     for (size_t i = 0; i < countof(all); i++)
         free(all[i]);
     free(t);
@@ -141,8 +142,9 @@ static bool has_hashed_names(const char *dir)
  */
 static void find_authorities(struct http *h)
 {
-    static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                                          "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"};
+    static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                          "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+                                          "/etc/ssl/ca-bundle.pem"};
     const char *dir = getenv("SSL_CERT_DIR"), *file = getenv("SSL_CERT_FILE");
 
     h->ca_found = true;
@@ -212,13 +214,14 @@ static int set_proxy(struct http_transfer *t, const char *proxy, struct err *err
 {
     static const struct {
         const char *scheme, *use, *port;
-    } kinds[] = {{"http", "http", "80"},        {"https", "https", "443"},      {"socks5", "socks5h", "1080"},
+    } kinds[] = {{"http", "http", "80"},         {"https", "https", "443"},     {"socks5", "socks5h", "1080"},
                  {"socks5h", "socks5h", "1080"}, {"socks4", "socks4a", "1080"}, {"socks4a", "socks4a", "1080"}};
     CURLU *u = curl_url();
     size_t k = countof(kinds);
 
     if (curl_url_set(u, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_DEFAULT_SCHEME) == CURLUE_OK) {
-        cleanup_free char *scheme = strstr(proxy, "://") ? url_part(u, CURLUPART_SCHEME, 0) : mem_strdup("http");
+        cleanup_free char *scheme =
+            strstr(proxy, "://") ? url_part(u, CURLUPART_SCHEME, 0) : mem_strdup("http");
         for (k = 0; scheme && k < countof(kinds) && strcmp(kinds[k].scheme, scheme) != 0; k++)
             ;
     }
@@ -243,7 +246,8 @@ static int set_target(struct http_transfer *t, struct err *err)
 {
     CURLU *u = curl_url();
     int r = 0;
-    bool ok = strlen(t->url) <= URL_MAX && curl_url_set(u, CURLUPART_URL, t->url, CURLU_DISALLOW_USER) == CURLUE_OK;
+    bool ok =
+        strlen(t->url) <= URL_MAX && curl_url_set(u, CURLUPART_URL, t->url, CURLU_DISALLOW_USER) == CURLUE_OK;
     cleanup_free char *scheme = ok ? url_part(u, CURLUPART_SCHEME, 0) : NULL;
     cleanup_free char *host = ok ? without_brackets(url_part(u, CURLUPART_HOST, 0)) : NULL;
     cleanup_free char *port = ok ? url_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT) : NULL;
@@ -336,7 +340,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *data)
         t->taken -= all;
         return all;
     }
-    ssize_t took = t->events->on_body ? t->events->on_body(t->data, p + from, all - from) : (ssize_t)(all - from);
+    ssize_t took =
+        t->events->on_body ? t->events->on_body(t->data, p + from, all - from) : (ssize_t)(all - from);
     if (took < 0) {
         t->aborted = true;
         return 0;
@@ -515,7 +520,8 @@ static const struct {
     {CURLE_SSL_CONNECT_ERROR, GRPC_UNAVAILABLE, true, true, ""},
     {CURLE_PEER_FAILED_VERIFICATION, GRPC_FAILED_PRECONDITION, false, false,
      "; set tls.ca_file for this host in registries.yaml"},
-    {CURLE_SSL_CACERT_BADFILE, GRPC_FAILED_PRECONDITION, false, false, "; check tls.ca_file in registries.yaml"},
+    {CURLE_SSL_CACERT_BADFILE, GRPC_FAILED_PRECONDITION, false, false,
+     "; check tls.ca_file in registries.yaml"},
     {CURLE_SSL_CERTPROBLEM, GRPC_FAILED_PRECONDITION, false, false,
      "; check tls.cert_file and tls.key_file in registries.yaml"},
 };
@@ -526,8 +532,9 @@ static void explain(struct http_transfer *t, CURLcode code, struct http_result *
     size_t i = 0;
 
     if (t->broken) {
-        err_set(&r->err, GRPC_UNAVAILABLE, 0, "%s:%s: the headers of the answer are malformed or exceed %d bytes",
-                t->host, t->port, HTTP_HEADERS_MAX);
+        err_set(&r->err, GRPC_UNAVAILABLE, 0,
+                "%s:%s: the headers of the answer are malformed or exceed %d bytes", t->host, t->port,
+                HTTP_HEADERS_MAX);
         return;
     }
     if (t->aborted) {

@@ -1,0 +1,131 @@
+#include "netns/cni_cache.h"
+#include "core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { FILE_MAX = 4 << 20 }; /* a list and a result of 1 MiB each, and room */
+
+void cni_cached_done(struct cni_cached *c)
+{
+    cni_conf_unref(c->conf);
+    json_decref(c->runtime);
+    json_decref(c->result);
+    free(c->args);
+    free(c->netns);
+    *c = (struct cni_cached){0};
+}
+
+/* A name that leads out of the directory cannot come from us: refuse it before it is a path. */
+static int file_path(const char *dir, const char *id, const char *ifname, char **ret, struct err *err)
+{
+    if (!*id || strchr(id, '/') || *id == '.' || !*ifname || strchr(ifname, '/'))
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "CNI attachment: container id \"%.80s\" or interface \"%.32s\" is not usable", id,
+                       ifname);
+    *ret = mem_printf("%s/%s-%s.json", dir, id, ifname);
+    return 0;
+}
+
+static int write_file(const char *path, const char *text, struct err *err)
+{
+    cleanup_free char *part = mem_printf("%s.new", path);
+    size_t len = strlen(text);
+    cleanup_close int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return err_sys(err, errno, "make %s", part);
+    ssize_t n = write(fd, text, len);
+    if (n != (ssize_t)len || rename(part, path) < 0) {
+        int sys = n >= 0 && n != (ssize_t)len ? ENOSPC : errno;
+        unlink(part);
+        return err_sys(err, sys, "write %s", path);
+    }
+    return 0;
+}
+
+int cni_cache_save(const char *dir, const char *container_id, const char *ifname, const struct cni_cached *c,
+                   struct err *err)
+{
+    cleanup_free char *path = NULL;
+    int r = file_path(dir, container_id, ifname, &path, err);
+
+    if (r < 0)
+        return r;
+    json_t *o = json_pack("{s:i, s:s, s:O, s:s, s:s, s:O*, s:O*}", "cricket", 1, "file", c->conf->file, "list",
+                          c->conf->json, "args", c->args, "netns", c->netns, "runtime", c->runtime, "result",
+                          c->result);
+    cleanup_free char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    if (!text)
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "CNI attachment of %.80s: a name in it is not UTF-8",
+                       container_id);
+    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+        return err_sys(err, errno, "make directory %s", dir);
+    return write_file(path, text, err);
+}
+
+/* *ret NULL and 0 when there is no such file. */
+static int read_file(const char *path, json_t **ret, struct err *err)
+{
+    struct stat st;
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    json_error_t at;
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(err, errno, "open %s", path);
+    if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
+        return err_set(err, GRPC_INTERNAL, 0, "%s: not a file of at most %d bytes", path, FILE_MAX);
+    *ret = json_loadfd(fd, 0, &at);
+    if (!*ret)
+        return err_set(err, GRPC_DATA_LOSS, 0, "%s:%d: %s", path, at.line, at.text);
+    return 0;
+}
+
+static int take_apart(const char *path, json_t *o, struct cni_cached *ret, struct err *err)
+{
+    const char *file = json_string_value(json_object_get(o, "file"));
+    const char *args = json_string_value(json_object_get(o, "args")),
+               *netns = json_string_value(json_object_get(o, "netns"));
+    cleanup_free char *list = json_dumps(json_object_get(o, "list"), JSON_COMPACT);
+
+    if (!file || !args || !netns || !list)
+        return err_set(err, GRPC_DATA_LOSS, 0, "%s: file, args, netns or list is missing", path);
+    int r = cni_conf_parse(file, list, strlen(list), &ret->conf, err);
+    if (r < 0)
+        return err_wrap(err, "%s", path);
+    ret->args = mem_strdup(args);
+    ret->netns = mem_strdup(netns);
+    ret->runtime = json_incref(json_object_get(o, "runtime"));
+    ret->result = json_incref(json_object_get(o, "result"));
+    return 0;
+}
+
+int cni_cache_load(const char *dir, const char *container_id, const char *ifname, struct cni_cached *ret,
+                   struct err *err)
+{
+    cleanup_free char *path = NULL;
+    json_t *o = NULL;
+    int r = file_path(dir, container_id, ifname, &path, err);
+
+    *ret = (struct cni_cached){0};
+    if (r < 0 || (r = read_file(path, &o, err)) < 0 || !o)
+        return r;
+    r = take_apart(path, o, ret, err);
+    json_decref(o);
+    return r;
+}
+
+int cni_cache_remove(const char *dir, const char *container_id, const char *ifname, struct err *err)
+{
+    cleanup_free char *path = NULL;
+    int r = file_path(dir, container_id, ifname, &path, err);
+
+    if (r == 0 && unlink(path) < 0 && errno != ENOENT)
+        return err_sys(err, errno, "remove %s", path);
+    return r;
+}

@@ -44,8 +44,8 @@ struct manifest_entry {
     struct descriptor manifest; /* of a manifest, or of an index once more */
     struct platform platform;
     bool attestation; /* a signature or provenance record: never an image to run */
-    char *
-        name; /* an OCI layout's name for it (io.containerd.image.name, else org.opencontainers.image.ref.name), or NULL */
+    char *name;       /* an OCI layout's name for it, or NULL: io.containerd.image.name, else
+                         org.opencontainers.image.ref.name, which may be a bare tag */
 };
 
 enum manifest_kind { MANIFEST_IMAGE, MANIFEST_INDEX };

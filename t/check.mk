@@ -1,0 +1,41 @@
+# The tests: what `make check` runs, twice. Binaries are in $(BUILD)/asan and $(BUILD)/plain; what both share (images, crictl,
+# Python modules) is in $(BUILD) itself.
+CRICTL_VERSION := v1.36.0
+GO ?= $(shell command -v go 2>/dev/null || ls /usr/local/go/bin/go 2>/dev/null)
+T ?= $(sort $(wildcard t/[0-9]*.t))
+
+check: deps
+	@[ "$$(id -u)" = 0 ] || { echo "make check needs root: it makes mounts, network namespaces and cgroups"; exit 1; }
+	$(MAKE) tools
+	$(MAKE) check-asan
+	$(MAKE) check-plain
+
+check-asan:
+	$(MAKE) check-one BUILD=$(BUILD)/asan SAN=1 SHARED=$(BUILD)
+check-plain:
+	$(MAKE) check-one BUILD=$(BUILD)/plain SAN= SHARED=$(BUILD)
+
+# one build's tests, with BUILD=
+check-one: bins
+	$(MAKE) unit corpus behaviour
+
+SHARED ?= $(BUILD)
+# make behaviour T=t/10-daemon.t runs one file
+behaviour: bins $(SHARED)/images/oci.tar $(SHARED)/py/proto/cri_pb2.py $(SHARED)/py/proto/cricket_pb2.py
+	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(SHARED) prove -It/lib --timer --failures $(T)
+
+tools: $(SHARED)/images/oci.tar $(SHARED)/py/proto/cri_pb2.py $(SHARED)/py/proto/cricket_pb2.py $(if $(GO),$(SHARED)/tools/crictl)
+
+$(SHARED)/images/oci.tar: t/images.sh
+	@mkdir -p $(@D)
+	t/images.sh $(@D)
+
+$(SHARED)/py/proto/%_pb2.py: proto/%.proto
+	@mkdir -p $(SHARED)/py
+	protoc --proto_path=. --python_out=$(SHARED)/py $<
+
+# A module of its own rather than `go install`, which asks the module proxy for more than this one version.
+$(SHARED)/tools/crictl:
+	@mkdir -p $(SHARED)/tools/mod
+	printf 'module cricket.test/tools\n\ngo 1.26\n\nrequire sigs.k8s.io/cri-tools $(CRICTL_VERSION)\n' > $(SHARED)/tools/mod/go.mod
+	cd $(SHARED)/tools/mod && GOFLAGS=-mod=mod $(GO) build -o ../crictl sigs.k8s.io/cri-tools/cmd/crictl

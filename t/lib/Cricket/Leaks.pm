@@ -1,0 +1,114 @@
+# What the system holds on cricket's behalf, as sorted lists of lines that can be compared before and after.
+package Cricket::Leaks;
+use v5.32;
+use warnings;
+use Cricket::Wait;
+use File::Find ();
+
+# Each part: a name and a function of the test's environment (Cricket.pm's $self) that returns lines.
+my @PARTS = (
+    [process    => \&processes],
+    [mount      => \&mounts],
+    [namespace  => \&namespaces],
+    [cgroup     => \&cgroups],
+    [link       => sub { map { /^\d+: ([^:@]+)/ ? $1 : () } split /\n/, (run(qw(ip -o link)))[1] }],
+    [iptables   => \&iptables],
+    [descriptor => \&descriptors],
+    [file       => \&files],
+    [row        => \&rows],
+);
+
+sub take {
+    my ($env) = @_;
+    my %now;
+    $now{$_->[0]} = [sort $_->[1]->($env)] for @PARTS;
+    return \%now;
+}
+
+# Lines "+ process 12 crun ..." for what came and "- ..." for what went; empty when nothing did.
+sub difference {
+    my ($before, $after) = @_;
+    my @lines;
+    for my $part (map { $_->[0] } @PARTS) {
+        my %count;
+        $count{$_}++ for @{$after->{$part}};
+        $count{$_}-- for @{$before->{$part}};
+        push @lines, map { ($count{$_} > 0 ? '+' : '-') . " $part $_" } grep { $count{$_} } sort keys %count;
+    }
+    return @lines;
+}
+
+# Every process of the namespace, but the test's own helpers and what they started. The daemon counts by name, so that a
+# restart is no difference.
+sub processes {
+    my ($env) = @_;
+    my %own = map { $_ => 1 } 1, $$, @{$env->{helpers}};
+    my @lines;
+    for my $dir (glob '/proc/[0-9]*') {
+        my ($pid) = $dir =~ /(\d+)$/;
+        my $command = slurp("$dir/cmdline") // next;
+        my ($ppid, $state) = reverse((slurp("$dir/stat") // next) =~ /^.*\) (\S) (\d+)/);
+        next if $own{$pid} || $own{$ppid} && $ppid != 1 || $pid == $$;
+        my $name = $command eq '' ? "[state $state]" : join ' ', split /\0/, $command;
+        push @lines, $pid == ($env->{daemon_pid} // 0) ? 'cricketd' : "$pid $name";
+    }
+    return @lines;
+}
+
+sub mounts {
+    my ($env) = @_;
+    return map { (split)[4] } grep { /\Q$env->{dir}\E/ } split /\n/, slurp('/proc/self/mountinfo');
+}
+
+# Namespaces that a process is in or that a file pins.
+sub namespaces {
+    my %seen;
+    $seen{$_}++ for grep { defined } map { readlink } glob '/proc/[0-9]*/ns/{net,ipc,uts,mnt,user}';
+    my @pinned = map { (split)[3] } grep { / nsfs / } split /\n/, slurp('/proc/self/mountinfo');
+    delete $seen{readlink "/proc/$$/ns/$_"} for qw(net ipc uts mnt user);
+    return (keys %seen, map { "pinned $_" } @pinned);
+}
+
+# The tests put their pods below /cricket-test-PID (outer PID: unique on the machine).
+sub cgroups {
+    my ($env) = @_;
+    my @found;
+    for my $tree (-e '/sys/fs/cgroup/cgroup.controllers' ? '/sys/fs/cgroup' : glob '/sys/fs/cgroup/*') {
+        my $top = "$tree/$env->{cgroup}";
+        next if !-d $top;
+        File::Find::find({no_chdir => 1, wanted => sub { push @found, $_ if -d && $_ ne $top }}, $top);
+    }
+    return @found;
+}
+
+sub iptables {
+    return map { s/\[\d+:\d+\]//r } grep { !/^#/ } map { split /\n/, (run("$_-save"))[1] } qw(iptables ip6tables);
+}
+
+# By kind, since numbers and inodes differ; sockets are left out of a pooled HTTP client's count by the caller's wait.
+sub descriptors {
+    my ($env) = @_;
+    my $pid = $env->{daemon_pid} or return;
+    return map { s/:\[\d+\]//r =~ s/ \(deleted\)$//r } grep { defined } map { readlink } glob "/proc/$pid/fd/*";
+}
+
+# Files below the daemon's directories, without the database's own.
+sub files {
+    my ($env) = @_;
+    my @found;
+    my @dirs = grep { -d } @$env{qw(root state cni_data)};
+    File::Find::find({no_chdir => 1, wanted => sub { push @found, $_ if !/\.db(-wal|-shm)?$/ }}, @dirs) if @dirs;
+    return @found;
+}
+
+sub rows {
+    my ($env) = @_;
+    my @lines;
+    for my $db (glob "$env->{root}/*.db") {
+        my ($rc, $rows) = run('sqlite3', '-readonly', $db, 'select kind, id from objects');
+        push @lines, split /\n/, $rows if $rc == 0;
+    }
+    return @lines;
+}
+
+1;

@@ -133,6 +133,7 @@ fuzz: $(FUZZ:%=$(BUILD)/fuzz/%_fuzz)
 	@set -e; for f in $(FUZZ); do mkdir -p $(BUILD)/fuzz/new/$$f; echo "# fuzz $$f"; \
 	  $(BUILD)/fuzz/$${f}_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 $(BUILD)/fuzz/new/$$f fuzz/corpus/$$f 2>&1 | tail -n 12; done
 
+-include dist/install.mk
 -include t/check.mk
 
 clean:

@@ -263,8 +263,9 @@ int grpc_call(struct grpc *g, const ProtobufCServiceDescriptor *service,
     pack(request, &body);
     snprintf(url, sizeof(url), "http://localhost/%s/%s", service->name, method->name);
     struct curl_slist *headers = call_headers(timeout_ms);
-    /* Options, not connections, are reset: the next call uses the same connection. */
     curl_easy_reset(g->easy);
+    /* A connection a call: libcurl 7.88, Debian 12's, cannot use one with prior knowledge twice (curl issue 10634). */
+    curl_easy_setopt(g->easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(g->easy, CURLOPT_UNIX_SOCKET_PATH, g->path);
     curl_easy_setopt(g->easy, CURLOPT_PROXY, "");
     curl_easy_setopt(g->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);

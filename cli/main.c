@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HELP_COLUMN = 26 };
+
 #define DEFAULT_ENDPOINT "unix:///run/cricket/cricket.sock"
 
 static const struct opt cli_opts[] = {
@@ -27,9 +29,11 @@ static void print_opts(const struct opt *opts)
 {
     for (const struct opt *o = opts; o && o->name; o++) {
         char left[64];
-        snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-                 o->letter ? "," : " ", o->name, o->value ? " " : "", o->value ? o->value : "");
-        printf("  %-26s  %s\n", left, o->help);
+        int n =
+            snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                     o->letter ? "," : " ", o->name, o->value ? " " : "", o->value ? o->value : "");
+        printf("  %-*s%s%*s%s\n", HELP_COLUMN, left, n > HELP_COLUMN ? "\n" : "  ",
+               n > HELP_COLUMN ? HELP_COLUMN + 4 : 0, "", o->help);
     }
 }
 

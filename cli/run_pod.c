@@ -23,12 +23,30 @@ static int make_dir(const char *path, struct err *err)
     return 0;
 }
 
+/* CRI allows two pods of one name with different uids; a person who says `cricket logs web` means one. */
+static int check_free(struct cli *cli, const char *name, struct err *err)
+{
+    cleanup_reply Runtime__V1__ListPodSandboxResponse *r = NULL;
+    Runtime__V1__ListPodSandboxRequest req = RUNTIME__V1__LIST_POD_SANDBOX_REQUEST__INIT;
+    int rc = cri_call(cli, "ListPodSandbox", &req, &r, err);
+
+    for (size_t i = 0; !rc && i < r->n_items; i++)
+        if (r->items[i]->metadata && !strcmp(r->items[i]->metadata->name, name))
+            return err_set(
+                err, GRPC_ALREADY_EXISTS, 0,
+                "there is a pod named %s already: give another --name, or remove it: `cricket rm -f %s`", name,
+                name);
+    return rc;
+}
+
 int run_pod_init(struct run_pod *p, struct cli *cli, const char *name, const char *image_name, struct err *err)
 {
     char id[ID_SIZE];
     int rc;
 
     *p = (struct run_pod){0};
+    if (name && (rc = check_free(cli, name, err)) < 0)
+        return rc;
     id_new(id);
     id[UID_LEN] = 0;
     p->uid = mem_strdup(id);
@@ -289,6 +307,8 @@ int run_pod_remove(struct run_pod *p, struct cli *cli, struct err *err)
 {
     int rc = 0;
 
+    if (!p->uid)
+        return 0;
     if (!p->pod_id)
         rc = find_by_label(p, cli, err);
     if (p->pod_id)

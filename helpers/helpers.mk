@@ -24,3 +24,5 @@ $(BUILD)/cricket-pause: helpers/pause.c helpers/helpers.mk
 
 $(BUILD)/cricket-unpack: $(call obj,$(SRC_UNPACK)) $(BUILD)/libcore.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ -larchive -lzstd -lz -lcrypto -lseccomp -lcap-ng
+
+$(BUILD)/t/unit/loop/keeper_test: | $(BUILD)/cricket-keeper

@@ -678,6 +678,90 @@ static void the_directory(void **state)
     assert_string_equal(network(), "back");
 }
 
+/* ---- side by side --------------------------------------------------------------------------------------------------- */
+
+enum { PODS = 4 };
+static int waiting;
+static char pod_ips[PODS][256];
+
+static void count_down(const struct err *err)
+{
+    if (err)
+        fail_msg("%s", err->msg);
+    if (--waiting == 0)
+        loop_stop(loop);
+}
+
+static void on_pinned_one(void *data, const struct err *err)
+{
+    (void)data;
+    count_down(err);
+}
+
+static void on_added_one(void *data, const struct cni_result *r, const struct err *err)
+{
+    const struct cni_ip *ip;
+
+    if (r && cni_result_pod_ips(r, &ip, 1) == 1)
+        snprintf(data, sizeof(pod_ips[0]), "%s", ip->address);
+    count_down(err);
+}
+
+static void reset_turns(void *data)
+{
+    (void)data;
+    loop_turns_reset(loop);
+}
+
+static void several_pods_at_once(void **state)
+{
+    char *ids[PODS], *dirs[PODS], *pins[PODS];
+    struct cni_attach pods[PODS];
+    struct err err = {0};
+
+    (void)state;
+    renew("10.99.8.0/24");
+    add_ok(), del_ok();
+    struct count clean = count();
+    for (int i = 0; i < PODS; i++) {
+        ids[i] = mem_printf("%d%s", i, id + 1);
+        dirs[i] = mem_printf("%s%d", netns_dir, i);
+        pins[i] = mem_printf("%s/net", dirs[i]);
+        pods[i] = pod;
+        pods[i].container_id = ids[i];
+        pods[i].netns = pins[i];
+        assert_int_equal(
+            netns_pin(loop, &(struct netns_spec){.dir = dirs[i], .net = true}, on_pinned_one, NULL, &err), 0);
+    }
+    waiting = PODS;
+    loop_run(loop);
+    for (int i = 0; i < PODS; i++)
+        assert_int_equal(cni_add(cni, &pods[i], on_added_one, pod_ips[i], NULL, &err), 0);
+    waiting = PODS;
+    loop_defer(loop, reset_turns, NULL); /* the time before loop_run() is this test's */
+    loop_run(loop);
+    print_message("# longest loop turn of %d ADD at once: %llu us\n", PODS,
+                  (unsigned long long)loop_turns(loop).longest_us);
+    assert_int_equal(count().leases, PODS);
+    for (int i = 0; i < PODS; i++)
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(pod_ips[i], pod_ips[k]);
+    for (int i = 0; i < PODS; i++)
+        assert_int_equal(cni_del(cni, &pods[i], on_pinned_one, NULL, &err), 0);
+    waiting = PODS;
+    loop_run(loop);
+    same(clean, count());
+    for (int i = 0; i < PODS; i++)
+        assert_int_equal(netns_unpin(loop, dirs[i], NULL, on_pinned_one, NULL, &err), 0);
+    waiting = PODS;
+    loop_run(loop);
+    for (int i = 0; i < PODS; i++) {
+        free(ids[i]);
+        free(dirs[i]);
+        free(pins[i]);
+    }
+}
+
 /* ---- times --------------------------------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
@@ -723,6 +807,7 @@ int main(void)
         T(after_a_crash),
         T(refused_before_anything_runs),
         T(the_directory),
+        T(several_pods_at_once),
         T(times),
     };
     struct err err;

@@ -14,6 +14,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/unpack_result.h"
 #include "loop/loop.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,17 +41,6 @@ struct unpack_spec {
     /* For image import: directories, regular files, hard links and symbolic links as they are, owned by us, without
      * whiteouts, xattrs and devices, and not synced. Who reads them must open with RESOLVE_BENEATH: links lead anywhere. */
     bool plain_archive;
-};
-
-struct unpack_result {
-    char digest[72];         /* "sha256:..." of the compressed bytes */
-    char diff_id[72];        /* "sha256:..." of the uncompressed archive */
-    uint64_t compressed;     /* bytes */
-    uint64_t unpacked_bytes; /* bytes of the archive's files, holes not counted */
-    uint64_t files;          /* entries of the archive */
-    uint64_t
-        implied; /* directories that the archive did not have but needed: listed in DIR.implied, NUL-terminated
-                              * paths; the file exists only if there are any. Rename and remove it together with DIR */
 };
 
 /* err NULL: the directory is whole, synced to disk, and the caller's. Else there is no directory. Errors: DATA_LOSS for a

@@ -17,7 +17,7 @@ static EVP_MD_CTX *sha256_new(void)
     return c;
 }
 
-struct input *input_new(int fd)
+struct input *input_new(int fd, const struct tar_limits *limits)
 {
     struct input *in = malloc(sizeof(*in)); /* not mem_alloc: 320 KiB of zeros that nobody reads */
 
@@ -25,6 +25,7 @@ struct input *input_new(int fd)
         abort();
     memset(in, 0, offsetof(struct input, in));
     in->fd = fd;
+    in->limits = *limits;
     in->raw_md = sha256_new();
     in->tar_md = sha256_new();
     return in;
@@ -179,11 +180,12 @@ ssize_t input_read(struct input *in, const void **ret_bytes, struct err *err)
             return r;
     }
     n = in->decoder ? read_decoded(in, ret_bytes, err) : read_plain(in, ret_bytes, err);
-    if (n > 0) {
-        EVP_DigestUpdate(in->tar_md, *ret_bytes, (size_t)n);
-        in->tar_bytes += (uint64_t)n;
-    }
-    return n;
+    if (n <= 0)
+        return n;
+    EVP_DigestUpdate(in->tar_md, *ret_bytes, (size_t)n);
+    in->tar_bytes += (uint64_t)n;
+    int r = tar_limits_check(&in->limits, 0, in->tar_bytes, err);
+    return r < 0 ? r : n;
 }
 
 static void digest_text(EVP_MD_CTX *c, char ret_text[static INPUT_DIGEST_SIZE])

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/tar_entry.h"
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +41,7 @@ struct input {
     int fd;
     EVP_MD_CTX *raw_md, *tar_md;
     uint64_t raw_bytes, tar_bytes;
+    struct tar_limits limits;      /* of bytes: also those behind the end of the archive count */
     const struct decoder *decoder; /* NULL: plain */
     void *state;
     bool begun;      /* the magic bytes have been looked at */
@@ -51,7 +53,7 @@ struct input {
     unsigned char out[INPUT_OUT_SIZE];
 };
 
-struct input *input_new(int fd);
+struct input *input_new(int fd, const struct tar_limits *limits);
 void input_free(struct input *in);
 
 /* The next bytes of the archive, valid until the next call: at *ret_bytes, their number is returned; 0 at its end. */

@@ -27,8 +27,6 @@ static la_ssize_t on_read(struct archive *a, void *data, const void **ret_bytes)
     struct reader *r = data;
     ssize_t n = input_read(r->job->input, ret_bytes, &r->input_err);
 
-    if (n >= 0 && tar_limits_check(&r->job->limits, 0, r->job->input->tar_bytes, &r->input_err) < 0)
-        n = -1;
     if (n < 0) {
         r->input_failed = true;
         archive_set_error(a, EIO, "%s", r->input_err.msg);

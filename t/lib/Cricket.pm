@@ -41,6 +41,29 @@ our $BUSYBOX  = "$REGISTRY/test/busybox:1";
 
 use Cwd ();
 
+# Links a fake of t/fake/ into $dir/bin as $name, in front of the real program; returns the link's path.
+sub fake {
+    my ($self, $fake, $name, $real) = @_;
+    my $link = "$self->{dir}/bin/$name";
+    symlink "$FindBin::Bin/fake/$fake", $link or die "$link: $!\n";
+    spew("$link.real", $real) if $real;
+    return $link;
+}
+
+# What a fake does from now on: set_faults($link, create => 'fail'); with nothing it does what the real one does.
+sub set_faults {
+    my ($self, $link, %faults) = @_;
+    spew("$link.plan", join '', map { "$_ $faults{$_}\n" } sort keys %faults);
+}
+
+# Ends the fakes that hang.
+sub end_hanging {
+    my ($self) = @_;
+    for my $file (glob '/proc/[0-9]*/cmdline') {
+        kill KILL => $file =~ /(\d+)/ if (slurp($file) // '') eq "sleep\0100000\0";
+    }
+}
+
 # True if a program is there: for what a machine may lack (CI does not: there it is a failure).
 sub have {
     my ($program) = @_;
@@ -51,12 +74,14 @@ sub have {
 
 sub new {
     my ($class, %options) = @_;
+    Cricket::Sandbox::inside() or die "a test needs its namespaces\n";
     my $dir = File::Temp::tempdir('cricket-XXXXXX', TMPDIR => 1);
     my $tag = $dir =~ s/.*cricket-//r;
     my $self = bless {
         dir => $dir, root => "$dir/root", state => "$dir/state", socket => "$dir/c.sock", log => "$dir/cricketd.log",
         cgroup => "cricket-test-$tag", cni_data => "$dir/cni/data", helpers => [], names => 0, owner => $$, %options,
     }, $class;
+    push @environments, $self;
     make_path("$dir/cni/conf", "$dir/cni/data", "$dir/logs", "$dir/bin");
     $self->write_cni;
     spew("$dir/registries.yaml", "mirrors:\n  \"$REGISTRY\":\n    endpoint:\n      - \"http://$REGISTRY\"\n");
@@ -304,22 +329,27 @@ sub pull {
     return $self->call('PullImage', {image => {image => $image // $BUSYBOX}})->{image_ref};
 }
 
-sub DESTROY {
+my @environments;
+
+END {
+    my $status = $?;
+    $_->clean_up for @environments;
+    $? = $status;
+}
+
+# Ends every process of the namespace but ours, and what they leave: mounts, cgroups, the directory.
+sub clean_up {
     my ($self) = @_;
     return if $$ != $self->{owner};
-    local ($?, $@, $!);
     $self->close_client;
-    for my $dir (glob '/proc/[0-9]*') {    # everything in this namespace but us
-        my ($pid) = $dir =~ /(\d+)/g;
+    diag "the daemon's log:\n", $self->log_tail if !Test::More->builder->is_passing;
+    for my $dir (glob '/proc/[0-9]*') {
+        my ($pid) = $dir =~ /(\d+)/;
         kill KILL => $pid if $pid != 1 && $pid != $$;
-    }
-    if (!Test::More->builder->is_passing) {
-        diag "the daemon's log:\n", $self->log_tail;
     }
     unmount_below($self->{dir});
     remove_cgroups($self->{cgroup});
-    return if $ENV{CRICKET_KEEP};
-    remove_tree($self->{dir}, {safe => 0, error => \my $ignored});
+    remove_tree($self->{dir}, {error => \my $ignored}) if !$ENV{CRICKET_KEEP};
 }
 
 sub unmount_below {

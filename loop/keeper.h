@@ -85,7 +85,8 @@ int keeper_create(struct keeper *k, const struct keeper_create *c, keeper_create
 /* The new log file exists when on_done comes. */
 int keeper_reopen_log(struct keeper *k, const char *container_id, keeper_done_fn *on_done, void *data,
                       struct err *err) must_check;
-/* The container is removed, or its exit is in the store: the keeper may drop its record. No answer. */
+/* The container is removed, or its exit is in the store: the keeper may drop its record. One that runs is dropped when it
+ * ends, one that is being created is killed (on_done then says CANCELLED). No answer. */
 void keeper_forget(struct keeper *k, const char *container_id);
 /* Ends the keeper; it refuses (FAILED_PRECONDITION) while a container runs. on_lost does not come. Frees k. */
 int keeper_quit(struct keeper *k, keeper_done_fn *on_done, void *data, struct err *err) must_check;

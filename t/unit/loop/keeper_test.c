@@ -5,8 +5,11 @@
 #include "loop/keeper.c"
 
 #include <dirent.h>
+#include <jansson.h>
 #include <limits.h>
 #include <pty.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -499,8 +502,7 @@ static void test_creates_side_by_side(void **state)
     quit_keeper();
     assert_int_equal(pod.done_err.grpc, GRPC_FAILED_PRECONDITION);
     pod.is_created = false;
-    struct err err = {0};
-    assert_int_equal(send_named(pod.k, KEEPER_FORGET, "slow", &err), 0);
+    keeper_forget(pod.k, "slow");
     until(heard_created);
     assert_int_equal(pod.created_err.grpc, GRPC_CANCELLED);
     finish_keeper();
@@ -645,7 +647,7 @@ static void test_malformed_messages(void **state)
     unsigned char msg[300];
     int fd;
     (void)state;
-    assert_int_equal(connect_to(pod.dir, &fd, &err), 0); /* replaces the test's own connection */
+    assert_int_equal(keeper_connect_to(pod.dir, &fd, &err), 0); /* replaces the test's own connection */
     fcntl(fd, F_SETFL, 0);
     assert_true(recv(fd, msg, sizeof(msg), 0) >= (ssize_t)sizeof(struct keeper_greeting_msg));
     for (int type = 0; type < 300; type++)
@@ -742,10 +744,109 @@ static void test_many_connections_replace(void **state)
     (void)state;
     run("web", "read x < $0.go; exit 0");
     /* a newer daemon takes over; the older one is cut off, comes back, and knows its container still */
-    assert_int_equal(connect_to(pod.dir, &fd, &err), 0);
+    assert_int_equal(keeper_connect_to(pod.dir, &fd, &err), 0);
     close(fd);
     go("web");
     until(heard_exit);
+    finish_keeper();
+}
+
+/* ---- a real runtime, where there is one ---- */
+static void run_runc(const char *root, const char *bundle, const char *verb, const char *id)
+{
+    const char *argv[] = {"runc", "--root", root, verb, id, NULL};
+    const char *spec[] = {"runc", "spec", "-b", bundle, NULL};
+    pid_t pid = fork();
+    if (pid == 0) {
+        execvp("runc", (char *const *)(uintptr_t)(bundle ? spec : argv));
+        _exit(127);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* The specification that runc itself proposes, with our command, terminal and memory limit put in. */
+static void make_bundle(const char *bundle, const char *script, bool tty, bool limit)
+{
+    cleanup_free char *config = mem_printf("%s/config.json", bundle), *proposal = NULL;
+    unlink(config);
+    run_runc(NULL, bundle, NULL, NULL);
+    json_t *spec = json_load_file(config, 0, NULL);
+    assert_non_null(spec);
+    json_t *process = json_object_get(spec, "process"), *host = json_object_get(spec, "linux");
+    json_object_set_new(process, "args", json_pack("[sss]", "/bin/busybox", "sh", "-c"));
+    json_array_append_new(json_object_get(process, "args"), json_string(script));
+    json_object_set_new(process, "terminal", json_boolean(tty));
+    json_object_del(process, "rlimits");
+    json_object_set_new(host, "cgroupsPath", json_sprintf("/cricket-keeper-test-%d", getpid()));
+    if (limit)
+        json_object_set_new(json_object_get(host, "resources"), "memory",
+                            json_pack("{sisi}", "limit", 20 << 20, "swap", 20 << 20));
+    proposal = json_dumps(spec, 0);
+    write_file(config, proposal, strlen(proposal), 0600);
+    json_decref(spec);
+}
+
+static void test_real_runc(void **state)
+{
+    static const struct {
+        const char *id, *script;
+        bool tty, limit;
+        int code;
+        bool oom;
+        const char *text;
+    } rows[] = {
+        {"pipes", "echo hi; exit 5", false, false, 5, false, "hi\n"},
+        {"terminal", "echo hi; exit 6", true, false, 6, false, "hi\r\n"},
+        {"big", "x=aaaaaaaa; while :; do x=$x$x; done", false, true, 137, true, ""},
+    };
+    (void)state;
+    if (system("runc --version >/dev/null 2>&1 && test -x /bin/busybox") != 0) {
+        finish_keeper();
+        skip();
+    }
+    cleanup_free char *root = mem_printf("%s/rt", pod.dir), *bundle = mem_printf("%s/bundle", pod.dir);
+    cleanup_free char *fill =
+        mem_printf("mkdir -p %s/rootfs/bin && cp /bin/busybox %s/rootfs/bin/", bundle, bundle);
+    assert_int_equal(system(fill), 0);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct err err = {0};
+        cleanup_free char *pid_file = mem_printf("%s/%s.pid", pod.dir, rows[i].id);
+        cleanup_free char *console = mem_printf("%s/%s.tty", pod.dir, rows[i].id);
+        cleanup_free char *log = mem_printf("%s/%s.log", pod.dir, rows[i].id);
+        const char *argv[] = {"runc",
+                              "--root",
+                              root,
+                              "create",
+                              "-b",
+                              bundle,
+                              "--pid-file",
+                              pid_file,
+                              rows[i].tty ? "--console-socket" : rows[i].id,
+                              rows[i].tty ? console : NULL,
+                              rows[i].id,
+                              NULL};
+        struct keeper_create c = {.container_id = rows[i].id,
+                                  .argv = argv,
+                                  .pid_file = pid_file,
+                                  .console_socket = rows[i].tty ? console : NULL,
+                                  .log_path = log,
+                                  .timeout_ms = 15000};
+        make_bundle(bundle, rows[i].script, rows[i].tty, rows[i].limit);
+        pod.exits = 0;
+        pod.is_created = false;
+        assert_int_equal(keeper_create(pod.k, &c, on_created, NULL, &err), 0);
+        until(heard_created);
+        assert_string_equal(pod.created_err.msg, "");
+        run_runc(root, NULL, "start", rows[i].id);
+        until(heard_exit);
+        run_runc(root, NULL, "delete", rows[i].id);
+        assert_int_equal(pod.last.code, rows[i].code);
+        assert_int_equal(pod.last.oom_killed, rows[i].oom);
+        assert_log(log, "stdout", rows[i].text);
+        keeper_forget(pod.k, rows[i].id);
+    }
     finish_keeper();
 }
 
@@ -843,6 +944,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_malformed_messages, setup),
         cmocka_unit_test_setup(test_disk_full, setup),
         cmocka_unit_test_setup(test_many_connections_replace, setup),
+        cmocka_unit_test_setup(test_real_runc, setup),
     };
     if (argc == 6)
         return tty_runtime(argv);

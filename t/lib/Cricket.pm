@@ -39,6 +39,8 @@ our $TOOLS = Cwd::abs_path($ENV{CRICKET_TOOLS} // "$BUILD/..");                 
 our $REGISTRY = '127.0.0.1:5000';
 our $BUSYBOX  = "$REGISTRY/test/busybox:1";
 
+my @environments;    # each cleans up at the end of the test
+
 use Cwd ();
 
 # Links a fake of t/fake/ into $dir/bin as $name, in front of the real program; returns the link's path.
@@ -328,8 +330,6 @@ sub pull {
     my ($self, $image) = @_;
     return $self->call('PullImage', {image => {image => $image // $BUSYBOX}})->{image_ref};
 }
-
-my @environments;
 
 END {
     my $status = $?;

@@ -10,7 +10,7 @@ PKG_CONFIG ?= pkg-config
 
 include dist/packages.mk
 
-.PHONY: all help deps run check check-plain check-asan check-one unit behaviour lint layers format fuzz corpus install clean tools
+.PHONY: all help deps run check check-plain check-asan check-one unit behaviour lint layers format format-check tidy cppcheck fuzz deps-run bins corpus install clean tools
 all: bins
 
 help:
@@ -55,6 +55,10 @@ endif
 LDFLAGS_ALL = $(LDHARD) $(SANFLAGS) $(LDFLAGS)
 LIBS = -lh2o -luv -lev $(shell $(PKG_CONFIG) --libs libcurl libcares jansson libcyaml yaml-0.1 sqlite3 libnl-3.0 libnl-route-3.0 libcap-ng libseccomp libprotobuf-c zlib) -lwslay -lssl -lcrypto -lm
 
+# V=1 shows whole commands
+Q   := $(if $(V),,@)
+say := @$(if $(V),true,echo)
+
 # ---- objects -------------------------------------------------------------------------------------------------------
 SRC_CORE     := $(wildcard core/*.c)
 SRC_LOOP     := $(wildcard loop/*.c)
@@ -79,11 +83,13 @@ $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-error -MMD -MP -c -o $@ $<
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-error -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: %.c | $(GEN_H) $(GEN_TABLES)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # One archive a layer: a test that includes a .c file takes the rest of its layer from here.
 $(BUILD)/libcore.a: $(call obj,$(SRC_CORE))
@@ -135,6 +141,31 @@ fuzz: $(FUZZ:%=$(BUILD)/fuzz/%_fuzz)
 
 -include dist/install.mk
 -include t/check.mk
+
+# ---- run -----------------------------------------------------------------------------------------------------------
+run: deps-run
+	@$(MAKE) --no-print-directory bins
+	@[ "$$(id -u)" = 0 ] || { echo "make run needs root: sudo make run"; exit 1; }
+	@echo; echo "cricketd is in $(BUILD); its command line is $(BUILD)/cricket. Ctrl-C stops the daemon, not the containers."
+	@exec $(BUILD)/cricketd
+
+# ---- lint ----------------------------------------------------------------------------------------------------------
+CPPFLAGS_TIDY = $(subst ",\",$(subst ',,$(CPPFLAGS_ALL)))
+SRC_LINT = $(SRC_CORE) $(SRC_LOOP) $(SRC_NETNS) $(SRC_PROTO) $(SRC_HANDLERS) $(SRC_CLI) $(wildcard helpers/*.c)
+lint: layers format-check tidy cppcheck
+layers:
+	@t/layers.sh
+# `make format` writes what format-check wants
+FORMATTED = $(wildcard core/*.[ch] loop/*.[ch] netns/*.[ch] proto/*.[ch] handlers/*.[ch] helpers/*.[ch] cli/*.[ch] fuzz/*.[ch] t/unit/*/*.[ch])
+format:
+	clang-format -i $(FORMATTED)
+format-check:
+	@clang-format --dry-run -Werror $(FORMATTED) && echo "format: ok"
+tidy: $(GEN_H) $(GEN_TABLES)
+	@echo $(SRC_LINT) | tr ' ' '\n' | xargs -P2 -n8 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS_TIDY) -std=gnu17 2>/dev/null' tidy && echo "clang-tidy: ok"
+cppcheck: $(GEN_H) $(GEN_TABLES)
+	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability -j2 \
+	  --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -I. -I$(BUILD)/gen -D_GNU_SOURCE -Ulinux $(SRC_LINT) && echo "cppcheck: ok"
 
 clean:
 	rm -rf $(BUILD)

@@ -12,9 +12,9 @@ struct buf {
     bool truncated; /* something did not fit and was dropped */
 };
 
-void buf_done(struct buf *b);                                  /* frees; the buffer can be used again */
-void buf_add(struct buf *b, const void *p, size_t n);          /* what exceeds max is dropped and truncated is set */
+void buf_done(struct buf *b);                         /* frees; the buffer can be used again */
+void buf_add(struct buf *b, const void *p, size_t n); /* what exceeds max is dropped and truncated is set */
 void buf_adds(struct buf *b, const char *s);
 void buf_addf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
-char *buf_steal(struct buf *b);                                /* the caller frees; "" rather than NULL when empty */
+char *buf_steal(struct buf *b); /* the caller frees; "" rather than NULL when empty */
 #define cleanup_buf cleanup_with(buf_done)

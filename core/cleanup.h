@@ -48,6 +48,6 @@ static inline void *steal_ptr_fn(void *p)
 }
 #define steal_ptr(p) ((__typeof__(*(p)))steal_ptr_fn(p))
 
-#define must_check       __attribute__((warn_unused_result))
+#define must_check        __attribute__((warn_unused_result))
 #define printf_like(f, a) __attribute__((format(printf, f, a)))
-#define countof(a)       (sizeof(a) / sizeof((a)[0]))
+#define countof(a)        (sizeof(a) / sizeof((a)[0]))

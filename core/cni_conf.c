@@ -272,7 +272,7 @@ void cni_bridge_name(const char *state_dir, char ret_name[static CNI_BRIDGE_SIZE
 
     while (len > 1 && state_dir[len - 1] == '/')
         len--;
-    if (len == strlen("/run/cricket") && !memcmp(state_dir, "/run/cricket", len)) {
+    if (len == strlen("/var/lib/cricket") && !memcmp(state_dir, "/var/lib/cricket", len)) {
         snprintf(ret_name, CNI_BRIDGE_SIZE, "cricket0");
         return;
     }

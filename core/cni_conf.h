@@ -45,7 +45,7 @@ int cni_conf_default(const char *bridge, const char *subnet, const char *data_di
                      struct err *err) must_check;
 
 enum { CNI_BRIDGE_SIZE = 16 };
-/* "cricket0" for a daemon below /run/cricket, else "cricket" and 8 hex digits of the directory's hash (15 bytes: IFNAMSIZ). */
+/* "cricket0" for a daemon below /var/lib/cricket, else "cricket" and 8 hex digits of the directory's hash (15 bytes: IFNAMSIZ). */
 void cni_bridge_name(const char *state_dir, char ret_name[static CNI_BRIDGE_SIZE]);
 
 bool cni_plugin_can(const struct cni_plugin *p,

@@ -15,7 +15,9 @@ struct kv_list {
     size_t cap;
 };
 
-void kv_set(struct kv_list *l, const char *key, const char *value); /* copies; replaces the value of a key that is there */
-const char *kv_get(const struct kv_list *l, const char *key);       /* NULL if absent */
-bool kv_contains_all(const struct kv_list *l, const struct kv_list *want); /* a label selector: every pair of want is in l */
+void kv_set(struct kv_list *l, const char *key,
+            const char *value); /* copies; replaces the value of a key that is there */
+const char *kv_get(const struct kv_list *l, const char *key); /* NULL if absent */
+bool kv_contains_all(const struct kv_list *l,
+                     const struct kv_list *want); /* a label selector: every pair of want is in l */
 void kv_done(struct kv_list *l);

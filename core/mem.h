@@ -3,10 +3,11 @@
 #include "core/cleanup.h"
 #include <stddef.h>
 
-void *mem_alloc(size_t size);              /* zeroed; size 0 gives a pointer that may be freed */
-void *mem_realloc(void *p, size_t size);   /* not zeroed */
-void *mem_grow(void *array, size_t *cap, size_t want, size_t item); /* doubles *cap until it is >= want; new part zeroed */
-char *mem_strdup(const char *s);           /* NULL gives NULL */
+void *mem_alloc(size_t size);            /* zeroed; size 0 gives a pointer that may be freed */
+void *mem_realloc(void *p, size_t size); /* not zeroed */
+void *mem_grow(void *array, size_t *cap, size_t want,
+               size_t item);     /* doubles *cap until it is >= want; new part zeroed */
+char *mem_strdup(const char *s); /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n);
 void *mem_dup(const void *p, size_t n);
 char *mem_printf(const char *fmt, ...) printf_like(1, 2);

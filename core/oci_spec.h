@@ -95,6 +95,9 @@ struct oci_container {
 /* Writes the JSON text; the caller frees. Errors name the field: INVALID_ARGUMENT "capability CAP_FOO is not known". */
 int oci_spec_build(const struct oci_container *c, const struct oci_host *host, char **ret_json, struct err *err) must_check;
 
+/* The process object alone, as config.json has it: for `exec --process FILE` in a container whose `c` this is, with other args. */
+int oci_process_build(const struct oci_container *c, const struct oci_host *host, char **ret_json, struct err *err) must_check;
+
 /* The defaults of Kubernetes' procMount: Default (what containerd masks). NULL-terminated. */
 extern const char *const oci_default_masked_paths[];
 extern const char *const oci_default_readonly_paths[];

@@ -24,8 +24,8 @@ static int fail(struct store *s, struct err *err, const char *what)
     int code = sqlite3_errcode(s->db);
     int sys = code == SQLITE_FULL ? ENOSPC : code == SQLITE_READONLY ? EROFS : 0;
 
-    return err_set(err, code == SQLITE_FULL ? GRPC_RESOURCE_EXHAUSTED : GRPC_INTERNAL, sys, "store %s: %s: %s", s->path, what,
-                   sqlite3_errmsg(s->db));
+    return err_set(err, code == SQLITE_FULL ? GRPC_RESOURCE_EXHAUSTED : GRPC_INTERNAL, sys, "store %s: %s: %s",
+                   s->path, what, sqlite3_errmsg(s->db));
 }
 
 static int run(struct store *s, const char *sql, struct err *err)
@@ -57,8 +57,9 @@ static int check_schema(struct store *s, struct err *err)
     if (version < 0)
         return fail(s, err, "read schema version (damaged? move it away to start anew)");
     if (version > SCHEMA)
-        return err_set(err, GRPC_FAILED_PRECONDITION, 0, "store %s: written by a newer cricket (schema %d, this one knows %d)",
-                       s->path, version, SCHEMA);
+        return err_set(err, GRPC_FAILED_PRECONDITION, 0,
+                       "store %s: written by a newer cricket (schema %d, this one knows %d)", s->path, version,
+                       SCHEMA);
     if (version == SCHEMA)
         return 0;
     if (run(s, schema, err) < 0)
@@ -68,11 +69,16 @@ static int check_schema(struct store *s, struct err *err)
 
 static int open_db(struct store *s, struct err *err)
 {
-    if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
         return fail(s, err, "open");
     sqlite3_extended_result_codes(s->db, 0);
-    sqlite3_busy_timeout(s->db, 0); /* waiting would block the loop; only the checkpoint child shares the file */
-    if (run(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -256; PRAGMA mmap_size = 0;", err) < 0)
+    sqlite3_busy_timeout(s->db,
+                         0); /* waiting would block the loop; only the checkpoint child shares the file */
+    if (run(s,
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -256; PRAGMA "
+            "mmap_size = 0;",
+            err) < 0)
         return err_errno(err);
     return 0;
 }
@@ -85,12 +91,12 @@ int store_open(const char *path, struct store **ret_store, struct err *err)
     if (open_db(s, err) < 0 || check_schema(s, err) < 0)
         goto bad;
     sqlite3_wal_hook(s->db, on_wal, s); /* also turns SQLite's own checkpoint off */
-    if (sqlite3_prepare_v3(s->db, "INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4)", -1, SQLITE_PREPARE_PERSISTENT,
-                           &s->put, NULL) != SQLITE_OK ||
-        sqlite3_prepare_v3(s->db, "DELETE FROM objects WHERE kind = ?1 AND id = ?2", -1, SQLITE_PREPARE_PERSISTENT, &s->delete,
-                           NULL) != SQLITE_OK ||
-        sqlite3_prepare_v3(s->db, "SELECT id, json, blob FROM objects WHERE kind = ?1 ORDER BY id", -1, 0, &s->each, NULL) !=
-            SQLITE_OK) {
+    if (sqlite3_prepare_v3(s->db, "INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4)", -1,
+                           SQLITE_PREPARE_PERSISTENT, &s->put, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v3(s->db, "DELETE FROM objects WHERE kind = ?1 AND id = ?2", -1,
+                           SQLITE_PREPARE_PERSISTENT, &s->delete, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v3(s->db, "SELECT id, json, blob FROM objects WHERE kind = ?1 ORDER BY id", -1, 0,
+                           &s->each, NULL) != SQLITE_OK) {
         fail(s, err, "prepare");
         goto bad;
     }
@@ -127,8 +133,8 @@ static int step(struct store *s, sqlite3_stmt *q, const char *what, const char *
     return 0;
 }
 
-int store_put(struct store *s, const char *kind, const char *id, const char *json, const void *blob, size_t blob_len,
-              struct err *err)
+int store_put(struct store *s, const char *kind, const char *id, const char *json, const void *blob,
+              size_t blob_len, struct err *err)
 {
     sqlite3_bind_text(s->put, 1, kind, -1, SQLITE_STATIC);
     sqlite3_bind_text(s->put, 2, id, -1, SQLITE_STATIC);
@@ -151,8 +157,9 @@ int store_each(struct store *s, const char *kind, store_row_fn *fn, void *data, 
 
     sqlite3_bind_text(s->each, 1, kind, -1, SQLITE_STATIC);
     while (rc == 0 && (r = sqlite3_step(s->each)) == SQLITE_ROW)
-        rc = fn(data, (const char *)sqlite3_column_text(s->each, 0), (const char *)sqlite3_column_text(s->each, 1),
-                sqlite3_column_blob(s->each, 2), (size_t)sqlite3_column_bytes(s->each, 2), err);
+        rc = fn(data, (const char *)sqlite3_column_text(s->each, 0),
+                (const char *)sqlite3_column_text(s->each, 1), sqlite3_column_blob(s->each, 2),
+                (size_t)sqlite3_column_bytes(s->each, 2), err);
     if (rc == 0 && r != SQLITE_DONE)
         rc = fail(s, err, "read");
     sqlite3_reset(s->each);

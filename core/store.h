@@ -16,10 +16,12 @@ struct store;
 int store_open(const char *path, struct store **ret_store, struct err *err) must_check;
 void store_close(struct store *s);
 
-int store_put(struct store *s, const char *kind, const char *id, const char *json, const void *blob, size_t blob_len,
-              struct err *err) must_check;
-int store_delete(struct store *s, const char *kind, const char *id, struct err *err) must_check; /* absent is fine */
-typedef int store_row_fn(void *data, const char *id, const char *json, const void *blob, size_t blob_len, struct err *err);
+int store_put(struct store *s, const char *kind, const char *id, const char *json, const void *blob,
+              size_t blob_len, struct err *err) must_check;
+int store_delete(struct store *s, const char *kind, const char *id,
+                 struct err *err) must_check; /* absent is fine */
+typedef int store_row_fn(void *data, const char *id, const char *json, const void *blob, size_t blob_len,
+                         struct err *err);
 int store_each(struct store *s, const char *kind, store_row_fn *fn, void *data, struct err *err) must_check;
 
 /* Several puts and deletes as one. */

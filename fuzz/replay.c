@@ -36,7 +36,8 @@ int main(int argc, char **argv)
     int n = 0;
 
     if (!d) {
-        fprintf(stderr, "%s: needs a corpus directory%s%s\n", argv[0], argc == 2 ? ", not " : "", argc == 2 ? argv[1] : "");
+        fprintf(stderr, "%s: needs a corpus directory%s%s\n", argv[0], argc == 2 ? ", not " : "",
+                argc == 2 ? argv[1] : "");
         return 1;
     }
     while ((e = readdir(d)))

@@ -141,7 +141,12 @@ static void start_command(struct container *c, const struct keeper_create_msg *m
         return;
     }
     keeper.creating++;
-    source_add(&c->err, EPOLLIN);
+    /*
+     * Without a tty the command's stderr is the container's, which may print before `run` has ended: it is not read
+     * before the outcome tells whose words they are, an error's or the log's.
+     */
+    if (c->tty)
+        source_add(&c->err, EPOLLIN);
     if (m->timeout_ms)
         c->deadline_ms = now_ms() + m->timeout_ms;
 }
@@ -265,8 +270,8 @@ void create_ended(struct container *c, int status)
     c->command = 0;
     c->deadline_ms = 0;
     keeper.creating--;
-    log_drain(&c->err);
     if (status != 0 || c->timed_out || c->forget) {
+        log_drain(&c->err);
         text_init(&t, why, sizeof(why));
         say_status(c, status, &t);
         create_failed(c,
@@ -291,8 +296,7 @@ void create_ended(struct container *c, int status)
             return;
         }
         unlink(c->console_path);
-    } else if (c->err.fd >= 0)
-        epoll_ctl(keeper.epoll, EPOLL_CTL_DEL, c->err.fd, NULL); /* container_watch() adds both */
+    }
     send_created(c);
     container_watch(c);
 }

@@ -261,7 +261,8 @@ static void run_in_fork(const struct child_spec *s, const int fds[3])
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(fds[0] >= 0 ? fds[0] : null, 0);
     dup2(fds[2] >= 0 ? fds[2] : null, 2);
-    dup2(fds[2] >= 0 ? fds[2] : null, 1); /* stray output belongs to the diagnostics, the answer has its own descriptor */
+    dup2(fds[2] >= 0 ? fds[2] : null,
+         1); /* stray output belongs to the diagnostics, the answer has its own descriptor */
     _exit(s->run(s->arg, fds[1] >= 0 ? fds[1] : null));
 }
 
@@ -385,6 +386,6 @@ int child_check(const struct child_result *r, const char *name, struct err *err)
     if (WIFSIGNALED(r->status))
         return err_set(err, GRPC_INTERNAL, 0, "%s: killed by signal %d (%s)%s%.*s", name, WTERMSIG(r->status),
                        strsignal(WTERMSIG(r->status)), len ? ": " : "", len, line);
-    return err_set(err, GRPC_INTERNAL, 0, "%s: exit status %d%s%.*s", name, WEXITSTATUS(r->status), len ? ": " : "",
-                   len, line);
+    return err_set(err, GRPC_INTERNAL, 0, "%s: exit status %d%s%.*s", name, WEXITSTATUS(r->status),
+                   len ? ": " : "", len, line);
 }

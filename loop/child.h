@@ -38,15 +38,15 @@ struct child_spec {
 
     const void *input; /* written to stdin, then stdin is closed; copied */
     size_t input_len;
-    int stdin_fd;      /* with no input: this descriptor (> 0) becomes stdin; else /dev/null. The caller keeps it */
-    int stdout_fd;     /* > 0: stdout goes there and is not captured. The caller keeps it */
-    int stderr_fd;     /* > 0: the same for stderr */
-    size_t out_max;    /* bytes of stdout captured; the rest is read and dropped. 0: 1 MiB */
-    size_t err_max;    /* 0: 64 KiB */
+    int stdin_fd;  /* with no input: this descriptor (> 0) becomes stdin; else /dev/null. The caller keeps it */
+    int stdout_fd; /* > 0: stdout goes there and is not captured. The caller keeps it */
+    int stderr_fd; /* > 0: the same for stderr */
+    size_t out_max; /* bytes of stdout captured; the rest is read and dropped. 0: 1 MiB */
+    size_t err_max; /* 0: 64 KiB */
 
-    int timeout_ms;    /* SIGKILL after this; 0: never */
-    int drain_ms;      /* 0: 200 */
-    bool new_session;  /* setsid(): cancel and timeout kill the whole process group */
+    int timeout_ms;   /* SIGKILL after this; 0: never */
+    int drain_ms;     /* 0: 200 */
+    bool new_session; /* setsid(): cancel and timeout kill the whole process group */
 };
 
 /* Starts it. on_done is called once, later. On error (0 is returned on success) nothing was started. */

@@ -17,7 +17,8 @@ static void note_slow(const struct flow *f)
 static void turn_around(struct flow *f, int rc)
 {
     if (f->err.grpc == GRPC_OK)
-        err_set(&f->err, f->cancelled ? GRPC_CANCELLED : GRPC_INTERNAL, rc < 0 ? -rc : 0, "%s", f->steps[f->at].name);
+        err_set(&f->err, f->cancelled ? GRPC_CANCELLED : GRPC_INTERNAL, rc < 0 ? -rc : 0, "%s",
+                f->steps[f->at].name);
     f->rc = rc < 0 ? rc : err_errno(&f->err);
     f->unwinding = true;
 }
@@ -64,11 +65,20 @@ void flow_unwind(struct flow *f, int at)
     flow_resume(f, 0);
 }
 
-void flow_fail(struct flow *f, const struct err *err)
+int flow_error(struct flow *f, const struct err *err)
 {
-    if (!f->unwinding && f->err.grpc == GRPC_OK)
+    if (f->unwinding)
+        log_warn("%s: undo %s: %s", f->name, f->steps[f->at].name, err->msg);
+    else if (f->err.grpc == GRPC_OK)
         f->err = *err;
-    flow_resume(f, err_errno(err));
+    return err_errno(err);
+}
+
+void flow_done(void *flow, const struct err *err)
+{
+    struct flow *f = flow;
+
+    flow_resume(f, err ? flow_error(f, err) : 0);
 }
 
 void flow_cancel(struct flow *f, const struct err *why)

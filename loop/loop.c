@@ -101,7 +101,8 @@ struct loop *loop_new(void)
     if (!l->ev)
         abort();
     ev_prepare_init(&l->prepare, on_prepare);
-    ev_set_priority(&l->prepare, EV_MAXPRI); /* deferred work first, then h2o's own prepare watcher flushes its answers */
+    ev_set_priority(&l->prepare,
+                    EV_MAXPRI); /* deferred work first, then h2o's own prepare watcher flushes its answers */
     l->prepare.data = l;
     ev_prepare_start(l->ev, &l->prepare);
     ev_check_init(&l->check, on_check);

@@ -14,7 +14,7 @@ struct ev_loop;
 
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
-void loop_run(struct loop *l);  /* until loop_stop() */
+void loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
 struct ev_loop *loop_ev(struct loop *l); /* for the files of loop/ alone */
 

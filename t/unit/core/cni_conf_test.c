@@ -203,7 +203,7 @@ static void the_built_in_network(void **state)
         if (cni_conf_default("cricket0", bad[i], "/x", &c, &err) == 0)
             fail_msg("\"%s\" was taken", bad[i]);
 
-    cni_bridge_name("/run/cricket/", name);
+    cni_bridge_name("/var/lib/cricket/", name);
     assert_string_equal(name, "cricket0");
     cni_bridge_name("/tmp/a", name);
     cni_bridge_name("/tmp/b", other);

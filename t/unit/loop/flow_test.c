@@ -63,7 +63,13 @@ static void on_step(struct flow *f)
 }
 
 static const struct flow_step steps[STEPS + 1] = {
-    {"0", take, give}, {"1", take, give}, {"2", take, give}, {"3", take, give}, {"4", take, give}, {"5", take, give}, {0},
+    {"0", take, give},
+    {"1", take, give},
+    {"2", take, give},
+    {"3", take, give},
+    {"4", take, give},
+    {"5", take, give},
+    {0},
 };
 
 static void run_one(void)

@@ -1,20 +1,25 @@
 /* The daemon's parts, made by main.c in the order of this struct and unmade in reverse. */
 #pragma once
 #include "core/config.h"
-#include "core/oci_spec.h"
+#include "core/host.h"
 #include "core/store.h"
 #include "loop/loop.h"
 
 struct daemon {
-    struct config config;
+    struct config config;                         /* cgroup_driver is resolved: never AUTO */
+    char *keeper_path, *unpack_path, *pause_path; /* the helpers */
+    struct host host;
     struct loop *loop;
     struct store *store;
-    struct oci_host host;
-    char boot_id[40]; /* /proc/sys/kernel/random/boot_id: objects of another boot are not running */
     struct runtimes *runtimes; /* handlers/runtimes.h */
     struct images *images;     /* handlers/images.h */
-    struct cni *cni;           /* netns/cni.h */
+    struct cni *cni;           /* netns/cni.h: the common one */
+    struct cni **handler_cni;  /* one for each config.handlers[i]; NULL where it has no directory of its own */
     struct pods *pods;         /* handlers/pods.h */
     struct containers *containers; /* handlers/containers.h */
-    struct bridge *bridge;     /* loop/h2o_bridge.h */
+    struct bridge *bridge;         /* loop/h2o_bridge.h */
+    bool stopping;
 };
+
+/* The network of a handler; "" is the default one. */
+struct cni *daemon_cni(const struct daemon *d, const char *handler);

@@ -1,0 +1,47 @@
+/*
+ * The parts that a pod is made of, as steps of flows: what RunPodSandbox does and undoes, StopPodSandbox and RemovePodSandbox
+ * undo as well. Every undo may be repeated and copes with a part that was never made.
+ */
+#pragma once
+#include "handlers/pods.h"
+#include "loop/flow.h"
+
+/* data of every flow on a pod */
+struct pod_flow {
+    struct pod *pod;
+    Runtime__V1__PodSandboxConfig *config;
+    struct cni_op *cni;
+    struct image_pull *pull;
+    struct sub_ops *subs;
+};
+struct pod_flow *pod_flow_new(struct pod *pod);
+void pod_flow_free(struct op *op); /* an op's on_free */
+
+int pod_claim_cgroup(struct flow *f);
+int pod_release_cgroup(struct flow *f);
+int pod_make_files(struct flow *f);
+int pod_remove_files(struct flow *f);
+int pod_pin_namespaces(struct flow *f);
+int pod_unpin_namespaces(struct flow *f);
+int pod_start_keeper(struct flow *f);
+int pod_end_keeper(struct flow *f);
+int pod_cni_add(struct flow *f);
+int pod_cni_del(struct flow *f);
+
+/* handlers/infra.c */
+int infra_pull(struct flow *f);
+int infra_start(struct flow *f);
+int infra_remove(struct flow *f);
+/* Makes ROOT/pause, the root filesystem of the built-in pause. */
+int infra_prepare_pause(struct daemon *d, struct err *err) must_check;
+
+struct keeper_spec pod_keeper_spec(const struct pod *pod); /* its strings are the pod's and the daemon's */
+struct cni *pod_cni(const struct pod *pod);
+void infra_exited(struct pod *pod);
+
+/* What the pod's keeper tells; data is the pod. */
+extern const struct keeper_events pod_keeper_events;
+
+/* Removes directory trees in a child; done when they are gone. What is absent is fine. */
+int trees_remove(struct loop *l, char *const *paths /* NULL-terminated, copied */,
+                 void (*on_done)(void *data, const struct err *err), void *data, struct err *err) must_check;

@@ -1,0 +1,158 @@
+/* The life of a container's process, as the daemon sees it: started, signalled, exited, deleted from the OCI runtime. */
+#include "core/cgroup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "handlers/containers.h"
+#include "handlers/runtimes.h"
+#include "loop/child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+enum { DELETE_TIMEOUT_MS = 60000 };
+
+void container_set_running(struct container *c, int pid, int64_t started_ns)
+{
+    c->state = CONTAINER_STATE_RUNNING;
+    c->pid = pid;
+    c->started_ns = started_ns;
+    if (c->pidfd >= 0)
+        close(c->pidfd);
+    c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static void set_text(char **field, const char *value)
+{
+    free(*field);
+    *field = mem_strdup(value);
+}
+
+static void record(struct container *c, const struct keeper_exit *x)
+{
+    c->state = CONTAINER_STATE_EXITED;
+    c->pid = 0;
+    if (c->pidfd >= 0)
+        close(c->pidfd);
+    c->pidfd = -1;
+    c->finished_ns = x->finished_ns;
+    c->exit_code = x->known ? x->code : 255;
+    if (!x->known)
+        set_text(&c->message, "its exit code is lost: the process that kept it (cricket-keeper) died before");
+    /* the words that the kubelet shows to users */
+    set_text(&c->reason, x->oom_killed  ? "OOMKilled"
+                         : !x->known    ? "Unknown"
+                         : x->code == 0 ? "Completed"
+                                        : "Error");
+}
+
+void container_exited(struct container *c, const struct keeper_exit *x)
+{
+    struct pod *pod = container_pod(c);
+    struct err err;
+
+    if (c->state == CONTAINER_STATE_RUNNING) {
+        record(c, x);
+        log_info("container %.13s %s/%s ended: %s, exit code %d", c->id, pod->name, c->name, c->reason,
+                 c->exit_code);
+        if (container_save(c, &err) < 0) {
+            /* the keeper's record stays for the next start */
+            log_error("container %s: %s", c->id, err.msg);
+        } else if (pod->keeper) {
+            keeper_forget(pod->keeper, c->id);
+        }
+        container_delete_from_runtime(c);
+    } else if (pod->keeper) {
+        keeper_forget(pod->keeper, c->id); /* heard before, or its start was undone */
+    }
+    void (*fn)(void *) = c->on_exit;
+    c->on_exit = NULL;
+    if (fn)
+        fn(c->on_exit_data);
+}
+
+static void on_deleted(void *data, struct child_result *r)
+{
+    struct container *c = data;
+    struct err err;
+
+    c->deleting = NULL;
+    if (child_check(r, "delete", &err) < 0)
+        /* a container that the runtime does not know is what we want; what else there is shows at removal */
+        log_debug("container %s: %s", c->id, err.msg);
+    c->in_runtime = false;
+    void (*fn)(void *) = c->on_deleted;
+    c->on_deleted = NULL;
+    if (fn)
+        fn(c->on_deleted_data);
+}
+
+void container_delete_from_runtime(struct container *c)
+{
+    const struct runtime *rt;
+    struct err err;
+
+    if (c->deleting)
+        return;
+    if (runtime_find(c->daemon->runtimes, container_pod(c)->handler, &rt, &err) < 0) {
+        log_error("container %s: %s", c->id, err.msg);
+        return;
+    }
+    cleanup_free char **argv = runtime_delete_argv(rt, c->id, NULL);
+    struct child_spec spec = {.argv = (const char *const *)argv, .timeout_ms = DELETE_TIMEOUT_MS};
+    if (child_start(c->daemon->loop, &spec, on_deleted, c, &c->deleting, &err) < 0)
+        log_error("container %s: %s", c->id, err.msg);
+}
+
+void container_after_delete(struct container *c, void (*fn)(void *data), void *data)
+{
+    if (!c->deleting) {
+        loop_defer(c->daemon->loop, fn, data);
+        return;
+    }
+    c->on_deleted = fn;
+    c->on_deleted_data = data;
+}
+
+/* SIGKILL for all: a fork, since the cgroup may hold many and some do not die at once. */
+struct kill_all {
+    const struct cgroups *cgroups;
+    const char *dir;
+};
+
+static int run_kill_all(void *arg, int out_fd)
+{
+    const struct kill_all *k = arg;
+    struct err err = {0};
+
+    if (cgroup_kill(k->cgroups, k->dir, 10000, &err) == 0)
+        return 0;
+    dprintf(out_fd, "%s", err.msg);
+    return 1;
+}
+
+static void on_killed(void *data, struct child_result *r)
+{
+    struct err err;
+
+    (void)data;
+    if (child_check(r, "kill all processes of a container", &err) < 0)
+        log_warn("%s", err.msg);
+}
+
+int container_signal(struct container *c, int signal, struct err *err)
+{
+    struct pod *pod = container_pod(c);
+
+    if (c->pidfd < 0)
+        return 0; /* it ended meanwhile: on_exit is on its way */
+    if (syscall(SYS_pidfd_send_signal, c->pidfd, signal, NULL, 0) < 0 && errno != ESRCH)
+        return err_sys(err, errno, "container %.13s: send signal %d", c->id, signal);
+    if (signal != SIGKILL || !c->shared_pid)
+        return 0;
+    /* its other processes do not die with an init that is not PID 1 of their namespace */
+    cleanup_free char *dir = cgroup_container_dir(c->daemon->config.cgroup_driver, pod->cgroup_parent, c->id);
+    struct kill_all k = {&c->daemon->host.cgroups, dir};
+    struct child_spec spec = {.name = "kill", .run = run_kill_all, .arg = &k};
+    return child_start(c->daemon->loop, &spec, on_killed, NULL, NULL, err);
+}

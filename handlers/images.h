@@ -13,14 +13,14 @@ struct daemon;
 struct images;
 
 struct image {
-    char id[72];          /* "sha256:" and the digest of the image's config */
-    char **tags;          /* "docker.io/library/busybox:1.36", normalised; NULL-terminated */
-    char **digests;       /* "docker.io/library/busybox@sha256:..."; NULL-terminated */
-    char **layers;        /* directories with files, absolute, base layer first; NULL-terminated */
-    uint64_t size;        /* compressed bytes of config and layers (as containerd reports) */
+    char id[72];    /* "sha256:" and the digest of the image's config */
+    char **tags;    /* "docker.io/library/busybox:1.36", normalised; NULL-terminated */
+    char **digests; /* "docker.io/library/busybox@sha256:..."; NULL-terminated */
+    char **layers;  /* directories with files, absolute, base layer first; NULL-terminated */
+    uint64_t size;  /* compressed bytes of config and layers (as containerd reports) */
     struct image_config *config;
     bool pinned;
-    unsigned users;       /* containers and running flows: RemoveImage keeps the layers while > 0 */
+    unsigned users; /* containers and running flows: RemoveImage keeps the layers while > 0 */
 };
 
 struct images *images_new(struct daemon *d);
@@ -42,7 +42,7 @@ typedef void image_pulled_fn(void *data, const char *image_id, const struct err 
 struct image_pull; /* one waiter of a pull */
 
 /* Pulls, or joins the pull of the same reference that runs. on_done comes once, later. */
-int image_pull(struct images *im, const char *ref, const struct image_auth *auth, image_pulled_fn *on_done, void *data,
-               struct image_pull **ret_pull, struct err *err) must_check;
+int image_pull(struct images *im, const char *ref, const struct image_auth *auth, image_pulled_fn *on_done,
+               void *data, struct image_pull **ret_pull, struct err *err) must_check;
 /* The waiter goes: on_done does not come; without waiters the pull is cancelled and what it had begun is undone. */
 void image_pull_leave(struct image_pull *p);

@@ -18,30 +18,27 @@ void methods_init(void);
 const struct method *method_find(const char *path);
 const struct method *method_at(size_t i); /* NULL past the end */
 
-/* Until its file is merged, a handler is NULL. */
-#define BEING_BUILT __attribute__((weak))
-
 /* one file each, handlers/<snake_case>.c, or one file for a small family */
-void handle_version(struct rpc *rpc) BEING_BUILT;
-void handle_status(struct rpc *rpc) BEING_BUILT;
-void handle_runtime_config(struct rpc *rpc) BEING_BUILT;
-void handle_update_runtime_config(struct rpc *rpc) BEING_BUILT;
-void handle_run_pod_sandbox(struct rpc *rpc) BEING_BUILT;
-void handle_stop_pod_sandbox(struct rpc *rpc) BEING_BUILT;
-void handle_remove_pod_sandbox(struct rpc *rpc) BEING_BUILT;
-void handle_pod_sandbox_status(struct rpc *rpc) BEING_BUILT;
-void handle_list_pod_sandbox(struct rpc *rpc) BEING_BUILT;
-void handle_create_container(struct rpc *rpc) BEING_BUILT;
-void handle_start_container(struct rpc *rpc) BEING_BUILT;
-void handle_stop_container(struct rpc *rpc) BEING_BUILT;
-void handle_remove_container(struct rpc *rpc) BEING_BUILT;
-void handle_list_containers(struct rpc *rpc) BEING_BUILT;
-void handle_container_status(struct rpc *rpc) BEING_BUILT;
-void handle_reopen_container_log(struct rpc *rpc) BEING_BUILT;
-void handle_exec_sync(struct rpc *rpc) BEING_BUILT;
-void handle_list_images(struct rpc *rpc) BEING_BUILT;
-void handle_image_status(struct rpc *rpc) BEING_BUILT;
-void handle_pull_image(struct rpc *rpc) BEING_BUILT;
-void handle_remove_image(struct rpc *rpc) BEING_BUILT;
-void handle_image_fs_info(struct rpc *rpc) BEING_BUILT;
-void handle_import_image(struct rpc *rpc) BEING_BUILT;
+void handle_version(struct rpc *rpc);
+void handle_status(struct rpc *rpc);
+void handle_runtime_config(struct rpc *rpc);
+void handle_update_runtime_config(struct rpc *rpc);
+void handle_run_pod_sandbox(struct rpc *rpc);
+void handle_stop_pod_sandbox(struct rpc *rpc);
+void handle_remove_pod_sandbox(struct rpc *rpc);
+void handle_pod_sandbox_status(struct rpc *rpc);
+void handle_list_pod_sandbox(struct rpc *rpc);
+void handle_create_container(struct rpc *rpc);
+void handle_start_container(struct rpc *rpc);
+void handle_stop_container(struct rpc *rpc);
+void handle_remove_container(struct rpc *rpc);
+void handle_list_containers(struct rpc *rpc);
+void handle_container_status(struct rpc *rpc);
+void handle_reopen_container_log(struct rpc *rpc);
+void handle_exec_sync(struct rpc *rpc);
+void handle_list_images(struct rpc *rpc);
+void handle_image_status(struct rpc *rpc);
+void handle_pull_image(struct rpc *rpc);
+void handle_remove_image(struct rpc *rpc);
+void handle_image_fs_info(struct rpc *rpc);
+void handle_import_image(struct rpc *rpc);

@@ -17,24 +17,25 @@ enum runtime_kind { RUNTIME_CRUN, RUNTIME_RUNC, RUNTIME_RUNSC, RUNTIME_YOUKI, RU
 struct runtime {
     const struct handler_config *config; /* its name is config->name */
     enum runtime_kind kind;
-    char *path;          /* absolute; NULL when the binary was not found */
-    char *root;          /* --root; made before the first use */
-    char *version;       /* "crun 1.8.1"; NULL until it answered */
-    char *unusable;      /* NULL: it works here. Else one line: why, and what to do */
-    bool probed;         /* version and features have been asked */
-    bool systemd_cgroup; /* takes "slice:prefix:id" */
+    char *path;               /* absolute; NULL when the binary was not found */
+    char *root;               /* --root; made before the first use */
+    char *version;            /* "crun 1.8.1"; NULL until it answered */
+    char *unusable;           /* NULL: it works here. Else one line: why, and what to do */
+    bool probed;              /* version and features have been asked */
+    bool systemd_cgroup;      /* takes "slice:prefix:id" */
     bool recursive_read_only; /* mount option "rro" */
     bool idmapped_mounts;
 };
 
 /* host must outlive it. config->cgroup_driver is resolved by host_cgroup_driver(). */
 struct runtimes *runtimes_new(struct daemon *d, const struct host *host);
-void runtimes_free(struct runtimes *rs); /* cancels probes */
+void runtimes_free(struct runtimes *rs);                               /* cancels probes */
 const struct runtime *runtime_at(const struct runtimes *rs, size_t i); /* NULL past the end */
 /* The one that "" means: config's, or where no file chose it and it does not work, the first that does. */
 const struct runtime *runtime_default(const struct runtimes *rs);
 /* "" is the default. INVALID_ARGUMENT lists the known ones; FAILED_PRECONDITION says why it cannot be used here. */
-int runtime_find(const struct runtimes *rs, const char *name, const struct runtime **ret_runtime, struct err *err) must_check;
+int runtime_find(const struct runtimes *rs, const char *name, const struct runtime **ret_runtime,
+                 struct err *err) must_check;
 
 /*
  * Command lines: NULL-terminated, strings and array in one block, the caller frees it by one free().
@@ -44,6 +45,7 @@ struct runtime_create {
     const char *id, *bundle, *pid_file;
     const char *console_socket; /* tty only; else NULL */
     const char *log_file;
+    bool run; /* create and start in one: `run --detach` */
 };
 struct runtime_exec {
     const char *id;

@@ -1,0 +1,432 @@
+#include "handlers/daemon.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "handlers/containers.h"
+#include "handlers/images.h"
+#include "handlers/methods.h"
+#include "handlers/pod_parts.h"
+#include "handlers/pods.h"
+#include "handlers/recover.h"
+#include "handlers/rpc.h"
+#include "handlers/runtimes.h"
+#include "loop/child.h"
+#include "loop/h2o_bridge.h"
+#include "netns/cni.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static const char usage[] =
+    "usage: cricketd [--config FILE] [--root DIR] [--state DIR] [--listen unix://PATH] [--log-level LEVEL]\n"
+    "       cricketd [--config FILE] config default|check|dump\n"
+    "       cricketd --version\n"
+    "\n"
+    "  --config FILE   configuration (default /etc/cricket/config.yaml, which may be absent)\n"
+    "  --root DIR      what survives a reboot: images, the store (default /var/lib/cricket)\n"
+    "  --state DIR     what does not: sockets, mounts (default /run/cricket)\n"
+    "  --listen URL    the CRI socket (default unix://STATE/cricket.sock)\n"
+    "  --log-level L   error, warn, info or debug (default info)\n";
+
+struct options {
+    const char *config, *root, *state, *listen, *log_level;
+};
+
+static void set(char **field, const char *value)
+{
+    if (!value)
+        return;
+    free(*field);
+    *field = mem_strdup(value);
+}
+
+static int load_config(const struct options *o, struct config *c, struct err *err)
+{
+    config_init(c);
+    if (config_load(c, o->config, err) < 0)
+        return err_errno(err);
+    set(&c->root, o->root);
+    set(&c->state, o->state);
+    set(&c->listen, o->listen);
+    set(&c->log_level, o->log_level);
+    return config_finish(c, err);
+}
+
+/* ---- subcommands --------------------------------------------------------------------------------------------------- */
+
+static int config_command(const struct options *o, const char *what)
+{
+    struct config c;
+    struct err err;
+    int r = 0;
+
+    if (strcmp(what, "default") == 0) {
+        config_init(&c);
+        r = config_finish(&c, &err);
+    } else if (strcmp(what, "check") == 0 || strcmp(what, "dump") == 0) {
+        r = load_config(o, &c, &err);
+    } else {
+        fprintf(stderr, "cricketd config: \"%s\" is not known: use default, check or dump\n", what);
+        return 2;
+    }
+    if (r < 0) {
+        fprintf(stderr, "cricketd: %s\n", err.msg);
+        config_done(&c);
+        return 1;
+    }
+    if (strcmp(what, "check") == 0) {
+        puts("the configuration is valid");
+    } else {
+        cleanup_free char *text = config_dump(&c);
+        fputs(text, stdout);
+    }
+    config_done(&c);
+    return 0;
+}
+
+/* `cricketd store-checkpoint FILE`: the daemon starts itself for this, since a checkpoint fsyncs. */
+static int checkpoint_command(const char *path)
+{
+    struct err err;
+
+    if (store_checkpoint(path, &err) == 0)
+        return 0;
+    fprintf(stderr, "%s\n", err.msg);
+    return 1;
+}
+
+/* ---- start --------------------------------------------------------------------------------------------------------- */
+
+static char *own_path(void)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    return n > 0 ? mem_strndup(path, (size_t)n) : mem_strdup("cricketd");
+}
+
+static int find_helper(const char *dir, const char *name, char **ret_path, struct err *err)
+{
+    char *path = mem_printf("%s/%s", dir, name);
+
+    if (access(path, X_OK) < 0) {
+        err_set(err, GRPC_FAILED_PRECONDITION, errno,
+                "helper %s (set helper_dir, or install cricket completely)", path);
+        free(path);
+        return err_errno(err);
+    }
+    *ret_path = path;
+    return 0;
+}
+
+/* One daemon a root and a state directory: a second one would take the first one's pods apart. */
+static int lock_dir(const char *dir, struct err *err)
+{
+    cleanup_free char *path = mem_printf("%s/lock", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_sys(err, errno, "open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        close(fd);
+        return err_set(err, GRPC_FAILED_PRECONDITION, 0,
+                       "%s is in use by another cricketd: give this one its own --root and --state", dir);
+    }
+    return 0; /* the descriptor stays open, and the lock held, as long as the process */
+}
+
+static int make_dirs(const struct config *c, struct err *err)
+{
+    static const char *const below_root[] = {"", "/layers", "/containers", "/tmp"};
+    static const char *const below_state[] = {"", "/pods", "/containers"};
+
+    for (size_t i = 0; i < countof(below_root); i++) {
+        cleanup_free char *dir = mem_printf("%s%s", c->root, below_root[i]);
+        if (dir_make(dir, 0711, err) < 0)
+            return err_errno(err);
+    }
+    for (size_t i = 0; i < countof(below_state); i++) {
+        cleanup_free char *dir = mem_printf("%s%s", c->state, below_state[i]);
+        if (dir_make(dir, 0711, err) < 0)
+            return err_errno(err);
+    }
+    return 0;
+}
+
+struct cni *daemon_cni(const struct daemon *d, const char *handler)
+{
+    const char *name = handler[0] ? handler : runtime_default(d->runtimes)->config->name;
+
+    for (size_t i = 0; i < d->config.handlers_n; i++)
+        if (strcmp(d->config.handlers[i].name, name) == 0 && d->handler_cni[i])
+            return d->handler_cni[i];
+    return d->cni;
+}
+
+static void make_cni(struct daemon *d)
+{
+    const struct config *c = &d->config;
+    /* below ROOT, not STATE: address leases survive a reboot, so what is needed to give them back must, too */
+    cleanup_free char *cache = mem_printf("%s/cni", c->root);
+    const char *subnet = c->cni_default_bridge ? c->cni_default_subnet : NULL;
+
+    d->cni = cni_new(d->loop, c->cni_conf_dir, c->cni_bin_dirs, subnet, cache);
+    d->handler_cni = mem_alloc((c->handlers_n + 1) * sizeof(struct cni *));
+    for (size_t i = 0; i < c->handlers_n; i++)
+        if (c->handlers[i].cni_conf_dir)
+            d->handler_cni[i] = cni_new(d->loop, c->handlers[i].cni_conf_dir, c->cni_bin_dirs, NULL, cache);
+}
+
+static int start_parts(struct daemon *d, struct err *err)
+{
+    const struct config *c = &d->config;
+    cleanup_free char *db = mem_printf("%s/store.db", c->root);
+
+    if (make_dirs(c, err) < 0 || lock_dir(c->root, err) < 0 || lock_dir(c->state, err) < 0 ||
+        find_helper(c->helper_dir, "cricket-keeper", &d->keeper_path, err) < 0 ||
+        find_helper(c->helper_dir, "cricket-unpack", &d->unpack_path, err) < 0 ||
+        find_helper(c->helper_dir, "cricket-pause", &d->pause_path, err) < 0 ||
+        host_probe("", &d->host, err) < 0 || infra_prepare_pause(d, err) < 0)
+        return err_errno(err);
+    d->config.cgroup_driver = host_cgroup_driver(&d->host, c->cgroup_driver);
+    if (store_open(db, &d->store, err) < 0)
+        return err_errno(err);
+    d->runtimes = runtimes_new(d, &d->host);
+    make_cni(d);
+    d->images = images_new(d);
+    if (images_load(d->images, err) < 0)
+        return err_errno(err);
+    d->pods = pods_new();
+    d->containers = containers_new();
+    return 0;
+}
+
+static void stop_parts(struct daemon *d)
+{
+    bridge_free(d->bridge);
+    containers_free(d->containers);
+    pods_free(d->pods);
+    images_free(d->images);
+    for (size_t i = 0; d->handler_cni && i < d->config.handlers_n; i++)
+        cni_free(d->handler_cni[i]);
+    free(d->handler_cni);
+    cni_free(d->cni);
+    runtimes_free(d->runtimes);
+    store_close(d->store);
+    host_done(&d->host);
+    free(d->keeper_path);
+    free(d->unpack_path);
+    free(d->pause_path);
+}
+
+/* sd_notify(3) without its library: one datagram. */
+static void notify(const char *text)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(a.sun_path))
+        return;
+    memcpy(a.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        a.sun_path[0] = '\0';
+    cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&a, len) < 0)
+        log_warn("cannot tell systemd: %s", strerror(errno));
+}
+
+/* ---- run ----------------------------------------------------------------------------------------------------------- */
+
+enum { CHECKPOINT_WAL_BYTES = 1 << 20, CHECKPOINT_EVERY_S = 30, DRAIN_S = 10 };
+
+struct run {
+    struct daemon *daemon;
+    struct timer checkpoint, patience;
+    char *self;
+    int exit_code;
+};
+
+static void checkpoint_later(struct run *r);
+
+static void on_checkpointed(void *data, struct child_result *result)
+{
+    struct err err;
+
+    if (child_check(result, "store checkpoint", &err) < 0)
+        log_warn("%s", err.msg);
+    (void)data;
+}
+
+static void on_checkpoint_time(void *data)
+{
+    struct run *r = data;
+    struct err err;
+    cleanup_free char *db = mem_printf("%s/store.db", r->daemon->config.root);
+    const char *argv[] = {r->self, "store-checkpoint", db, NULL};
+    struct child_spec spec = {.argv = argv, .timeout_ms = 60000};
+
+    if (store_wal_bytes(r->daemon->store) >= CHECKPOINT_WAL_BYTES &&
+        child_start(r->daemon->loop, &spec, on_checkpointed, r, NULL, &err) < 0)
+        log_warn("%s", err.msg);
+    checkpoint_later(r);
+}
+
+/* No wake-ups on an idle node: the timer runs only while calls make it look. */
+static void checkpoint_later(struct run *r)
+{
+    timer_start(&r->checkpoint, r->daemon->loop, CHECKPOINT_EVERY_S, on_checkpoint_time, r);
+}
+
+static void on_drained(void *data)
+{
+    struct run *r = data;
+
+    loop_stop(r->daemon->loop);
+}
+
+static void on_stop(void *data, int signal)
+{
+    struct run *r = data;
+
+    if (r->daemon->stopping) {
+        loop_stop(r->daemon->loop);
+        return;
+    }
+    r->daemon->stopping = true;
+    log_info("%s: stopping; containers go on", strsignal(signal));
+    notify("STOPPING=1");
+    bridge_drain(r->daemon->bridge, on_drained, r);
+    timer_start(&r->patience, r->daemon->loop, DRAIN_S, on_drained, r);
+}
+
+static void on_recovered(void *data)
+{
+    struct run *r = data;
+    struct daemon *d = r->daemon;
+    const char *path = d->config.listen + strlen("unix://");
+    struct err err;
+
+    if (bridge_listen(d->bridge, path, rpc_dispatch, d, &err) < 0) {
+        log_error("%s", err.msg);
+        r->exit_code = 1;
+        loop_stop(d->loop);
+        return;
+    }
+    const struct runtime *rt = runtime_default(d->runtimes);
+    log_info("cricketd %s ready on %s; handler %s, cgroups by %s", CRICKET_VERSION, d->config.listen,
+             rt->config->name, d->config.cgroup_driver == CGROUP_DRIVER_SYSTEMD ? "systemd" : "cgroupfs");
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr,
+                "\nTry, in another terminal:\n"
+                "  cricket doctor                                   what this host can do\n"
+                "  cricket run --rm docker.io/library/busybox:latest echo hello\n"
+                "  crictl --runtime-endpoint %s --image-endpoint %s info\n\n",
+                d->config.listen, d->config.listen);
+    notify("READY=1");
+    checkpoint_later(r);
+}
+
+static int run_daemon(const struct options *o)
+{
+    struct daemon d = {0};
+    struct run r = {.daemon = &d, .self = own_path()};
+    struct err err;
+
+    if (load_config(o, &d.config, &err) < 0)
+        goto bad;
+    if (log_level_set(d.config.log_level) < 0) {
+        err_set(&err, GRPC_INVALID_ARGUMENT, 0, "log_level \"%s\": use error, warn, info or debug",
+                d.config.log_level);
+        goto bad;
+    }
+    d.loop = loop_new();
+    if (start_parts(&d, &err) < 0)
+        goto bad;
+    methods_init();
+    d.bridge = bridge_new(d.loop, RPC_BODY_MAX);
+    loop_on_signal(d.loop, SIGTERM, on_stop, &r);
+    loop_on_signal(d.loop, SIGINT, on_stop, &r);
+    if (recover_start(&d, on_recovered, &r, &err) < 0)
+        goto bad;
+    loop_run(d.loop);
+    timer_stop(&r.checkpoint);
+    timer_stop(&r.patience);
+    goto out;
+bad:
+    log_error("%s", err.msg);
+    r.exit_code = 1;
+out:
+    stop_parts(&d);
+    loop_free(d.loop);
+    config_done(&d.config);
+    free(r.self);
+    return r.exit_code;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option longopts[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"root", required_argument, NULL, 'r'},
+        {"state", required_argument, NULL, 's'},
+        {"listen", required_argument, NULL, 'l'},
+        {"log-level", required_argument, NULL, 'L'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct options o = {0};
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "h", longopts, NULL)) != -1) {
+        switch (opt) {
+        case 'c':
+            o.config = optarg;
+            break;
+        case 'r':
+            o.root = optarg;
+            break;
+        case 's':
+            o.state = optarg;
+            break;
+        case 'l':
+            o.listen = optarg;
+            break;
+        case 'L':
+            o.log_level = optarg;
+            break;
+        case 'V':
+            puts("cricketd " CRICKET_VERSION);
+            return 0;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs(usage, stderr);
+            return 2;
+        }
+    }
+    signal(SIGPIPE, SIG_IGN);
+    umask(022);
+    if (optind + 2 == argc && strcmp(argv[optind], "config") == 0)
+        return config_command(&o, argv[optind + 1]);
+    if (optind + 2 == argc && strcmp(argv[optind], "store-checkpoint") == 0)
+        return checkpoint_command(argv[optind + 1]);
+    if (optind != argc) {
+        fprintf(stderr, "cricketd: \"%s\" is not understood\n%s", argv[optind], usage);
+        return 2;
+    }
+    if (geteuid() != 0) {
+        fputs("cricketd: needs root: it makes namespaces, mounts and cgroups\n", stderr);
+        return 1;
+    }
+    return run_daemon(&o);
+}

@@ -29,15 +29,26 @@ static const char *state_name(int state)
     return state >= 0 && state < (int)countof(names) ? names[state] : "Unknown";
 }
 
-/* What the user asked for, or else what the runtime says; a bare digest is shortened. */
-static const char *image_name(const Runtime__V1__Container *c, char id[static SHORT_ID_SIZE])
+static const char *tag_of(const Runtime__V1__ListImagesResponse *images, const char *id)
 {
-    const char *name = c->image ? c->image->user_specified_image : "";
+    for (size_t i = 0; i < images->n_images; i++)
+        if (!strcmp(images->images[i]->id, id) && images->images[i]->n_repo_tags)
+            return images->images[i]->repo_tags[0];
+    return NULL;
+}
+
+/* What the user asked for, or else what the runtime says; of a bare id its tag, or its start. */
+static const char *image_name(const Runtime__V1__Container *c, const Runtime__V1__ListImagesResponse *images,
+                              char id[static SHORT_ID_SIZE])
+{
+    const char *name = c->image ? c->image->user_specified_image : "", *tag;
 
     if (!*name && c->image)
         name = c->image->image;
     if (!*name)
         name = c->image_ref;
+    if ((tag = tag_of(images, name)))
+        return tag;
     if (strncmp(name, "sha256:", 7))
         return name;
     format_short_id(name, id);
@@ -65,12 +76,15 @@ static int print(struct cli *cli, const Runtime__V1__ListContainersResponse *r, 
     static const char *const titles[] = {"CONTAINER", "IMAGE",   "CREATED", "STATE",
                                          "NAME",      "ATTEMPT", "POD ID",  "POD"};
     cleanup_reply Runtime__V1__ListPodSandboxResponse *pods = NULL;
+    cleanup_reply Runtime__V1__ListImagesResponse *images = NULL;
     Runtime__V1__ListPodSandboxRequest req = RUNTIME__V1__LIST_POD_SANDBOX_REQUEST__INIT;
+    Runtime__V1__ListImagesRequest images_req = RUNTIME__V1__LIST_IMAGES_REQUEST__INIT;
     cleanup_table struct table t = {0};
     int64_t now = now_ns();
     int rc;
 
-    if ((rc = cri_call(cli, "ListPodSandbox", &req, &pods, err)) < 0)
+    if ((rc = cri_call(cli, "ListPodSandbox", &req, &pods, err)) < 0 ||
+        (rc = cri_call(cli, "ListImages", &images_req, &images, err)) < 0)
         return rc;
     table_init(&t, countof(titles), titles);
     for (size_t i = 0; i < r->n_containers; i++) {
@@ -81,7 +95,7 @@ static int print(struct cli *cli, const Runtime__V1__ListContainersResponse *r, 
         format_age(c->created_at, now, age);
         if (c->metadata)
             snprintf(attempt, sizeof(attempt), "%u", c->metadata->attempt);
-        table_row(&t, (const char *[]){id, image_name(c, image), age, state_name((int)c->state),
+        table_row(&t, (const char *[]){id, image_name(c, images, image), age, state_name((int)c->state),
                                        c->metadata ? c->metadata->name : NULL, attempt, pod,
                                        pod_name(pods, c->pod_sandbox_id)});
     }

@@ -95,6 +95,8 @@ static json_t *time_text(int64_t ns)
 {
     char s[TIME_TEXT_SIZE];
 
+    if (!ns)
+        return json_string_nocheck("0001-01-01T00:00:00Z"); /* not yet: Go's zero time, as crictl shows it */
     format_time(ns, s);
     return json_string_nocheck(s);
 }

@@ -88,14 +88,17 @@ static int examine(struct doctor *d, const char *config, struct err *err)
     Runtime__V1__StatusRequest req = RUNTIME__V1__STATUS_REQUEST__INIT;
 
     config_init(&d->config);
-    if (config_load(&d->config, config, &d->config_err) < 0 || config_finish(&d->config, &d->config_err) < 0) {
+    d->config_ok =
+        config_load(&d->config, config, &d->config_err) == 0 && config_finish(&d->config, &d->config_err) == 0;
+    if (!d->config_ok) {
         config_done(&d->config);
         config_init(&d->config);
         int rc = config_finish(&d->config, err);
         if (rc < 0)
             return rc;
     }
-    if (host_probe("", &d->host, &d->host_err) < 0)
+    d->host_ok = host_probe("", &d->host, &d->host_err) == 0;
+    if (!d->host_ok)
         d->host = (struct host){0};
     req.verbose = 1;
     if (cri_call(d->cli, "Status", &req, &d->status, &d->status_err) < 0)

@@ -22,8 +22,10 @@ struct finding {
 struct doctor {
     struct cli *cli;
     struct config config;
-    struct err config_err; /* .grpc 0: it is valid; else config has defaults */
+    bool config_ok; /* else config has the defaults */
+    struct err config_err;
     struct host host;
+    bool host_ok; /* else host is empty */
     struct err host_err;
     Runtime__V1__StatusResponse *status; /* NULL: the daemon did not answer, see status_err */
     struct err status_err;

@@ -6,7 +6,7 @@
 
 void check_config(const struct doctor *d, struct finding *f)
 {
-    if (d->config_err.grpc) {
+    if (!d->config_ok) {
         found(f, LEVEL_FAIL, "%s", d->config_err.msg);
         remedy(f, "correct it; `cricketd config default` shows every key");
         return;

@@ -56,7 +56,7 @@ void check_cgroups(const struct doctor *d, struct finding *f)
                                         [CGROUP_V2] = "version 2",
                                         [CGROUP_HYBRID] = "hybrid: version 1 with version 2 beside it"};
 
-    if (d->host_err.grpc) {
+    if (!d->host_ok) {
         found(f, LEVEL_FAIL, "%s", d->host_err.msg);
         remedy(f, "mount /proc and /sys");
         return;

@@ -59,7 +59,7 @@ void check_cni_plugins(const struct doctor *d, struct finding *f)
     /* A network of the cluster's may need none of them. */
     bool own = conf_files(d, first, sizeof(first)) > 0;
     found(f, own ? LEVEL_WARN : LEVEL_FAIL, "missing: %s", missing);
-    remedy(f, "apt-get install containernetworking-plugins, or set cni_bin_dirs");
+    remedy(f, "apt-get install containernetworking-plugins, or name their directory in cni: bin_dirs:");
 }
 
 void check_cni_conf(const struct doctor *d, struct finding *f)
@@ -76,7 +76,7 @@ void check_cni_conf(const struct doctor *d, struct finding *f)
               d->config.cni_default_subnet);
     } else {
         found(f, LEVEL_WARN, "none in %s: only pods with host network start", d->config.cni_conf_dir);
-        remedy(f, "install the cluster's network, or set cni_default_bridge: true");
+        remedy(f, "install the cluster's network, or set cni: default_bridge: true");
     }
 }
 

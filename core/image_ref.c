@@ -146,6 +146,16 @@ static bool is_path(struct span p)
     return word;
 }
 
+bool image_domain_is_valid(const char *s, size_t n)
+{
+    return is_domain((struct span){s, n});
+}
+
+bool image_path_is_valid(const char *s, size_t n)
+{
+    return is_path((struct span){s, n});
+}
+
 static bool is_tag(struct span t)
 {
     if (t.n == 0 || t.n > IMAGE_REF_TAG_MAX || t.s[0] == '.' || t.s[0] == '-')

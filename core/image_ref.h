@@ -42,5 +42,9 @@ const char *image_ref_reference(const struct image_ref *ref);
 /* The host that serves a domain's images: itself, but for docker.io, whose registry has another name. */
 const char *image_ref_host(const char *domain);
 
+/* The grammar's parts by themselves: a host name or address with an optional port; a repository's path. */
+bool image_domain_is_valid(const char *s, size_t n);
+bool image_path_is_valid(const char *s, size_t n);
+
 /* Exactly "sha256:" and 64, or "sha512:" and 128, lower-case hex digits. */
 bool digest_is_valid(const char *s);

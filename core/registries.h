@@ -5,7 +5,7 @@
  *       docker.io:                            # or "*": every host that has no entry of its own
  *         endpoint: ["https://mirror.lan:5000", "http://10.0.0.1/v2/proxy"]
  *         rewrite: {"^library/(.*)": "hub/$1"} # of the repository's path, at these endpoints only
- *     configs:
+ *     configs:                                # of hosts as they stand in URLs; "*" here as well
  *       "mirror.lan:5000":
  *         auth: {username: u, password: p}    # or auth: BASE64, or identity_token
  *         tls: {cert_file: /c.pem, key_file: /k.pem, ca_file: /ca.pem, insecure_skip_verify: false}

@@ -72,6 +72,7 @@ GEN_H        := $(GEN_C:.c=.h)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 OBJ_GEN := $(GEN_C:.c=.o)
+.SECONDARY: $(GEN_C) $(GEN_H)
 -include $(wildcard dist/gen.mk)
 
 bins: $(BUILD)/cricketd $(BUILD)/cricket $(BUILD)/cricket-keeper $(BUILD)/cricket-unpack $(BUILD)/cricket-pause
@@ -132,7 +133,7 @@ $(BUILD)/fuzz/%_replay: fuzz/%_fuzz.c fuzz/replay.c $(ARCHIVES)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-error $(LDFLAGS_ALL) -MMD -MP -o $@ $< fuzz/replay.c $(ARCHIVES) $(FUZZ_LIBS)
 corpus: $(FUZZ:%=$(BUILD)/fuzz/%_replay)
 	@set -e; for f in $(FUZZ); do $(BUILD)/fuzz/$${f}_replay fuzz/corpus/$$f; done
-$(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(SRC_CORE) $(SRC_PROTO) $(GEN_C) $(GEN_TABLES)
+$(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(SRC_CORE) $(SRC_PROTO) $(GEN_C) $(GEN_H) $(GEN_TABLES)
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS_ALL) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -ffunction-sections -fdata-sections -Wl,--gc-sections -o $@ $< $(SRC_CORE) $(SRC_PROTO) $(GEN_C) $(FUZZ_LIBS)
 fuzz: $(FUZZ:%=$(BUILD)/fuzz/%_fuzz)

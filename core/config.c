@@ -170,6 +170,17 @@ static int read_document(struct reader *r)
     return result;
 }
 
+int config_read_text(struct config *c, const char *text, size_t len, const char *name, struct err *err)
+{
+    struct reader r = {.config = c, .err = err};
+
+    int rc = yaml_doc_parse(&r.doc, text, len, name, err);
+    if (rc == 0)
+        rc = read_document(&r);
+    yaml_doc_done(&r.doc);
+    return rc;
+}
+
 static int read_file(struct config *c, const char *path, struct err *err)
 {
     struct reader r = {.config = c, .err = err};

@@ -75,5 +75,9 @@ const char *config_must_be(const char *outer, const char *inner, const char *inn
 int config_take(struct config *c, struct yaml_doc *doc, const struct config_slot *slots,
                 struct err *err) must_check;
 
+/* One file's text, without the checks of the whole; name stands for the file in messages. */
+int config_read_text(struct config *c, const char *text, size_t len, const char *name,
+                     struct err *err) must_check;
+
 /* Checks each value and what holds between keys, wherever they came from. */
 int config_check(const struct config *c, struct err *err) must_check;

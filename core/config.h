@@ -8,12 +8,15 @@
 #include <stddef.h>
 
 enum cgroup_driver { CGROUP_DRIVER_AUTO, CGROUP_DRIVER_CGROUPFS, CGROUP_DRIVER_SYSTEMD };
-enum infra_mode { INFRA_AUTO, INFRA_ALWAYS }; /* auto: an infra container only where the pod shares a PID namespace */
+enum infra_mode {
+    INFRA_AUTO,
+    INFRA_ALWAYS
+}; /* auto: an infra container only where the pod shares a PID namespace */
 
 struct handler_config {
-    char *name; /* "crun": what RuntimeClass and the CLI say */
-    char *path; /* binary; "crun" is looked up in PATH */
-    char *root; /* --root of the OCI runtime; default STATE/runtime/NAME */
+    char *name;         /* "crun": what RuntimeClass and the CLI say */
+    char *path;         /* binary; "crun" is looked up in PATH */
+    char *root;         /* --root of the OCI runtime; default STATE/runtime/NAME */
     char *cni_conf_dir; /* NULL: the common one */
     bool privileged_without_host_devices;
 };
@@ -23,31 +26,34 @@ struct config {
     char *state;     /* /run/cricket: does not */
     char *listen;    /* unix:///run/cricket/cricket.sock; default follows state */
     char *log_level; /* info */
-    char *helper_dir; /* where cricket-keeper, -unpack and -pause are; default: beside cricketd, then PREFIX/libexec/cricket */
+    char *
+        helper_dir; /* where cricket-keeper, -unpack and -pause are; default: beside cricketd, then PREFIX/libexec/cricket */
 
     enum infra_mode infra;
     char *sandbox_image; /* "" : the built-in cricket-pause */
 
     enum cgroup_driver cgroup_driver; /* auto: systemd where the host was booted by it */
-    char *default_handler;            /* crun; falls to one that works when crun cannot and no file set the key */
+    char *default_handler; /* crun; falls to one that works when crun cannot and no file set the key */
     bool default_handler_set;
-    struct handler_config *handlers;  /* default: crun, runc, runsc */
+    struct handler_config *handlers; /* default: crun, runc, runsc */
     size_t handlers_n;
 
-    char *cni_conf_dir;  /* /etc/cni/net.d */
-    char **cni_bin_dirs; /* /opt/cni/bin, /usr/lib/cni; NULL-terminated */
-    bool cni_default_bridge; /* true: an empty conf dir means the built-in bridge network */
+    char *cni_conf_dir;       /* /etc/cni/net.d */
+    char **cni_bin_dirs;      /* /opt/cni/bin, /usr/lib/cni; NULL-terminated */
+    bool cni_default_bridge;  /* true: an empty conf dir means the built-in bridge network */
     char *cni_default_subnet; /* 10.85.0.0/16 */
 
-    char *registries_file;  /* /etc/cricket/registries.yaml; k3s's format */
+    char *registries_file;   /* /etc/cricket/registries.yaml; k3s's format */
     int max_parallel_layers; /* 3 */
     int pull_idle_timeout_s; /* 300: a transfer that moves no byte for that long fails */
 
     char **default_capabilities; /* NULL-terminated; the 14 of containerd */
-    char *unset_seccomp_profile; /* what a container gets that asks for none: "unconfined" as containerd, or "runtime/default" */
-    bool enable_unprivileged_ports; /* true: net.ipv4.ip_unprivileged_port_start=0 in pods with their own network */
-    bool enable_unprivileged_icmp;  /* true: net.ipv4.ping_group_range */
-    int pids_limit;                 /* -1: none, where the request sets none */
+    char *
+        unset_seccomp_profile; /* what a container gets that asks for none: "unconfined" as containerd, or "runtime/default" */
+    bool
+        enable_unprivileged_ports; /* true: net.ipv4.ip_unprivileged_port_start=0 in pods with their own network */
+    bool enable_unprivileged_icmp; /* true: net.ipv4.ping_group_range */
+    int pids_limit;                /* -1: none, where the request sets none */
 };
 
 /* Defaults only. */

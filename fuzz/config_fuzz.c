@@ -17,6 +17,8 @@ static void resolve(const struct registries *r)
         assert(l.n > 0 && l.items[l.n - 1].url);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct config cleanup_with(config_done) c = {0}, cleanup_with(config_done) again = {0};

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct image_ref cleanup_image_ref ref = {0}, cleanup_image_ref again = {0};

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stdint.h>
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct platform arm = {"linux", "arm", "v7"};

@@ -55,8 +55,9 @@ static int take(struct registry_login *l, const char *username, const char *pass
     return 0;
 }
 
-int registry_login_choose(const struct registry_endpoint *e, const char *domain, const struct registry_credentials *c,
-                          struct registry_login *ret_login, struct err *err)
+int registry_login_choose(const struct registry_endpoint *e, const char *domain,
+                          const struct registry_credentials *c, struct registry_login *ret_login,
+                          struct err *err)
 {
     struct registry_login l = {0};
     int r = 0;
@@ -114,8 +115,8 @@ static void add_param(struct buf *b, char separator, const char *name, const cha
             buf_addf(b, "%%%02X", *p);
 }
 
-int registry_token_request(const struct auth_challenge *c, const struct registry_login *l, const char *path, bool https,
-                           struct token_request *ret_request, struct err *err)
+int registry_token_request(const struct auth_challenge *c, const struct registry_login *l, const char *path,
+                           bool https, struct token_request *ret_request, struct err *err)
 {
     const char *realm = auth_challenge_param(c, "realm"), *service = auth_challenge_param(c, "service");
     const char *scope = given(auth_challenge_param(c, "scope"));
@@ -126,8 +127,8 @@ int registry_token_request(const struct auth_challenge *c, const struct registry
         return err_set(err, GRPC_FAILED_PRECONDITION, 0, "its challenge names no token service (realm %.100s)",
                        realm ? realm : "missing");
     if (https && strncasecmp(realm, "https://", 8) != 0 && !registry_login_is_anonymous(l))
-        return err_set(err, GRPC_FAILED_PRECONDITION, 0, "its token service %.100s is not https: it gets no credentials",
-                       realm);
+        return err_set(err, GRPC_FAILED_PRECONDITION, 0,
+                       "its token service %.100s is not https: it gets no credentials", realm);
     buf_adds(&url, realm);
     *ret_request = (struct token_request){0};
     if (l->identity_token) {

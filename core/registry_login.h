@@ -23,8 +23,9 @@ struct registry_login { /* all NULL: anonymous */
  * The request's credentials are for the reference's own registry, so a mirror gets them only where server_address names it;
  * where server_address names neither, nobody does. Without any of them those of registries.yaml apply.
  */
-int registry_login_choose(const struct registry_endpoint *e, const char *domain, const struct registry_credentials *c,
-                          struct registry_login *ret_login, struct err *err) must_check;
+int registry_login_choose(const struct registry_endpoint *e, const char *domain,
+                          const struct registry_credentials *c, struct registry_login *ret_login,
+                          struct err *err) must_check;
 void registry_login_done(struct registry_login *l);
 bool registry_login_is_anonymous(const struct registry_login *l);
 
@@ -39,8 +40,8 @@ struct token_request {
 
 /* path: the repository, for the scope, where the challenge has none. FAILED_PRECONDITION without a usable realm, or where
  * credentials would go to plain http although the registry speaks https. */
-int registry_token_request(const struct auth_challenge *c, const struct registry_login *l, const char *path, bool https,
-                           struct token_request *ret_request, struct err *err) must_check;
+int registry_token_request(const struct auth_challenge *c, const struct registry_login *l, const char *path,
+                           bool https, struct token_request *ret_request, struct err *err) must_check;
 void token_request_done(struct token_request *r);
 
 /* "DENIED: not for you" from a registry's error document, printable and short; "" where it is none. */

@@ -21,7 +21,8 @@ static char *info_text(const struct image_entry *e)
 
 static void add_info(struct rpc *rpc, Runtime__V1__ImageStatusResponse *reply, const struct image_entry *e)
 {
-    Runtime__V1__ImageStatusResponse__InfoEntry *info = rpc_new(rpc, Runtime__V1__ImageStatusResponse__InfoEntry);
+    Runtime__V1__ImageStatusResponse__InfoEntry *info =
+        rpc_new(rpc, Runtime__V1__ImageStatusResponse__InfoEntry);
     cleanup_free char *text = info_text(e);
 
     runtime__v1__image_status_response__info_entry__init(info);
@@ -41,7 +42,8 @@ void handle_image_status(struct rpc *rpc)
     struct err err;
 
     if (!*name) {
-        err_set(&err, GRPC_INVALID_ARGUMENT, 0, "image.image is empty: give an id, a tag or a digest reference");
+        err_set(&err, GRPC_INVALID_ARGUMENT, 0,
+                "image.image is empty: give an id, a tag or a digest reference");
         rpc_fail(rpc, &err);
         return;
     }

@@ -26,9 +26,9 @@ struct images {
     struct daemon *daemon;
     struct layers *layers;
     struct registry *registry;
-    struct registries *registries; /* NULL: no file */
+    struct registries *registries;   /* NULL: no file */
     struct timespec registries_read; /* its time of modification then */
-    struct image_entry *all;       /* oldest first */
+    struct image_entry *all;         /* oldest first */
     struct pull *pulls;
 };
 
@@ -43,7 +43,8 @@ struct image_new {
 };
 
 /* Adds the image, or the names to the image that is there, and writes the rows. */
-int images_commit(struct images *im, const struct image_new *n, const struct image_entry **ret_image, struct err *err) must_check;
+int images_commit(struct images *im, const struct image_new *n, const struct image_entry **ret_image,
+                  struct err *err) must_check;
 
 /* The whole image with all its names; layers go when nobody uses them. */
 int images_remove(struct images *im, struct image_entry *e, struct err *err) must_check;

@@ -145,7 +145,8 @@ static struct image_entry *by_name(struct images *im, const char *text)
         return NULL;
     cleanup_free char *tagged = image_ref_tagged(&ref), *digested = image_ref_digested(&ref, NULL);
     struct image_entry *e = im->all;
-    while (e && (e->removed || !(digested ? list_has(e->i.digests, digested) : tagged && list_has(e->i.tags, tagged))))
+    while (e && (e->removed ||
+                 !(digested ? list_has(e->i.digests, digested) : tagged && list_has(e->i.tags, tagged))))
         e = e->next;
     image_ref_done(&ref);
     return e;
@@ -218,8 +219,8 @@ static void set_pinned(struct images *im)
         e->i.pinned = name && (list_has(e->i.tags, name) || list_has(e->i.digests, name));
 }
 
-static int entry_new(struct images *im, const char *config_json, size_t config_len, struct image_entry **ret_entry,
-                     struct err *err)
+static int entry_new(struct images *im, const char *config_json, size_t config_len,
+                     struct image_entry **ret_entry, struct err *err)
 {
     struct image_config *config;
     char id[DIGEST_MAX + 1];
@@ -267,8 +268,9 @@ static int put_row(struct images *im, const struct image_entry *e, struct err *e
 
     for (size_t i = 0; i < e->held_n; i++)
         json_array_append_new(layers, json_string(e->held[i]->diff_id));
-    json_t *row = json_pack("{s:o,s:o,s:o,s:I,s:b}", "tags", json_list(e->i.tags), "digests", json_list(e->i.digests), "layers",
-                            layers, "size", (json_int_t)e->i.size, "removed", (int)e->removed);
+    json_t *row =
+        json_pack("{s:o,s:o,s:o,s:I,s:b}", "tags", json_list(e->i.tags), "digests", json_list(e->i.digests),
+                  "layers", layers, "size", (json_int_t)e->i.size, "removed", (int)e->removed);
     cleanup_free char *text = json_dumps(row, JSON_COMPACT);
     json_decref(row);
     return store_put(im->daemon->store, kind, e->i.id, text, e->config_json, e->config_len, err);
@@ -295,7 +297,8 @@ static int move_tag(struct images *im, struct image_entry *to, const char *tag, 
     return 0;
 }
 
-int images_commit(struct images *im, const struct image_new *n, const struct image_entry **ret_image, struct err *err)
+int images_commit(struct images *im, const struct image_new *n, const struct image_entry **ret_image,
+                  struct err *err)
 {
     struct image_entry *e = entry_of(im, n);
     bool is_new = !e;
@@ -337,8 +340,7 @@ static void load_list(json_t *from, char ***to)
     size_t i;
     json_t *item;
 
-    json_array_foreach(from, i, item)
-    {
+    json_array_foreach (from, i, item) {
         if (json_string_value(item))
             list_add(to, json_string_value(item));
     }
@@ -354,8 +356,7 @@ static const char *fill_entry(struct images *im, struct image_entry *e, const ch
         return "its config has another digest";
     if (json_array_size(layers) != e->i.config->diff_ids_n)
         return "its layers are not those of its config";
-    json_array_foreach(layers, i, item)
-    {
+    json_array_foreach (layers, i, item) {
         const char *diff_id = json_string_value(item);
         struct layer *l = diff_id ? layer_find(im->layers, diff_id) : NULL;
         if (!l || l->state != LAYER_READY)
@@ -375,7 +376,8 @@ struct loading {
     char **broken; /* ids: a row cannot be deleted while the rows are walked */
 };
 
-static int load_row(void *data, const char *id, const char *json, const void *blob, size_t blob_len, struct err *err)
+static int load_row(void *data, const char *id, const char *json, const void *blob, size_t blob_len,
+                    struct err *err)
 {
     struct loading *l = data;
     struct image_entry *e;

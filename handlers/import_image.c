@@ -59,12 +59,10 @@ static int fix_implied(struct flow *f);
 static int commit(struct flow *f);
 
 static const struct flow_step import_image_steps[] = {
-    {"extract", extract, NULL},         /* the archive -> a tree */
-    {"read index", read_index, NULL},   /* its images, for this platform */
-    {"layers", unpack_layers, NULL},
-    {"fix implied", fix_implied, NULL},
-    {"commit", commit, NULL},
-    {0},                                /* the tree and what nobody holds go in on_imported() */
+    {"extract", extract, NULL},       /* the archive -> a tree */
+    {"read index", read_index, NULL}, /* its images, for this platform */
+    {"layers", unpack_layers, NULL},  {"fix implied", fix_implied, NULL},
+    {"commit", commit, NULL},         {0}, /* the tree and what nobody holds go in on_imported() */
 };
 
 /* ---- the archive ---- */
@@ -118,7 +116,8 @@ static int extract(struct flow *f)
 /* Links in the tree lead anywhere: nothing outside of it is opened. */
 static int open_member(const struct import *p, const char *path, struct err *err)
 {
-    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     struct stat st;
     int fd = (int)syscall(SYS_openat2, p->tree_fd, path, &how, sizeof(how));
 
@@ -133,7 +132,8 @@ static int open_member(const struct import *p, const char *path, struct err *err
 }
 
 /* A document, at most 4 MiB; digest NULL: not checked. */
-static int read_member(const struct import *p, const char *path, const char *digest, struct buf *ret_text, struct err *err)
+static int read_member(const struct import *p, const char *path, const char *digest, struct buf *ret_text,
+                       struct err *err)
 {
     char chunk[65536], found[DIGEST_MAX + 1];
     cleanup_close int fd = open_member(p, path, err);
@@ -147,7 +147,8 @@ static int read_member(const struct import *p, const char *path, const char *dig
     if (n < 0)
         return err_sys(err, errno, "archive %s: cannot read %s", p->path, path);
     if (ret_text->truncated)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "archive %s: %s has more than %d bytes", p->path, path, MANIFEST_MAX);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "archive %s: %s has more than %d bytes", p->path, path,
+                       MANIFEST_MAX);
     buf_add(ret_text, "", 0);
     struct digest *sum = digest_new(digest);
     digest_add(sum, ret_text->data ? ret_text->data : "", ret_text->len);
@@ -212,11 +213,12 @@ static struct imported *add_image(struct import *p, struct buf *config)
 static int check_layers(const struct import *p, const struct image_config *c, size_t layers_n, struct err *err)
 {
     if (c->diff_ids_n != layers_n)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "archive %s: a config has %zu layers, its manifest %zu", p->path,
-                       c->diff_ids_n, layers_n);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "archive %s: a config has %zu layers, its manifest %zu",
+                       p->path, c->diff_ids_n, layers_n);
     for (size_t i = 0; i < layers_n; i++)
         if (strncmp(c->diff_ids[i], "sha256:", 7) != 0)
-            return err_set(err, GRPC_UNIMPLEMENTED, 0, "archive %s: diff ID %.80s is not sha256", p->path, c->diff_ids[i]);
+            return err_set(err, GRPC_UNIMPLEMENTED, 0, "archive %s: diff ID %.80s is not sha256", p->path,
+                           c->diff_ids[i]);
     return 0;
 }
 
@@ -244,7 +246,8 @@ static int add_oci_image(struct import *p, const struct manifest *m, const char 
 }
 
 /* An entry of the layout's index: an image, or an index of the same image for several platforms. 1: not for this platform. */
-static int add_oci_entry(struct import *p, const struct manifest_entry *e, const char *name, int depth, struct err *err)
+static int add_oci_entry(struct import *p, const struct manifest_entry *e, const char *name, int depth,
+                         struct err *err)
 {
     struct buf text __attribute__((cleanup(buf_done))) = {0};
     struct manifest m __attribute__((cleanup(manifest_done))) = {0};
@@ -252,7 +255,8 @@ static int add_oci_entry(struct import *p, const struct manifest_entry *e, const
     const struct platform *host = platform_host();
     int r;
 
-    if (e->attestation || (e->platform.architecture && strcmp(e->platform.architecture, host->architecture) != 0) ||
+    if (e->attestation ||
+        (e->platform.architecture && strcmp(e->platform.architecture, host->architecture) != 0) ||
         (e->platform.os && strcmp(e->platform.os, host->os) != 0))
         return 1;
     if ((r = read_blob(p, e->manifest.digest, &text, err)) < 0 ||
@@ -273,7 +277,8 @@ static int read_oci_layout(struct import *p, struct err *err)
 
     if (r < 0 || (r = oci_layout_check(layout.data ? layout.data : "", layout.len, err)) < 0 ||
         (r = read_member(p, "index.json", NULL, &text, err)) < 0 ||
-        (r = manifest_parse(text.data ? text.data : "", text.len, "application/vnd.oci.image.index.v1+json", &m, err)) < 0)
+        (r = manifest_parse(text.data ? text.data : "", text.len, "application/vnd.oci.image.index.v1+json", &m,
+                            err)) < 0)
         return r;
     for (size_t i = 0; r >= 0 && i < m.entries_n; i++)
         r = add_oci_entry(p, &m.entries[i], m.entries[i].name, 0, err);
@@ -330,13 +335,16 @@ static int read_index(struct flow *f)
     int r;
 
     if (!oci && !docker)
-        return err_set(&f->err, GRPC_INVALID_ARGUMENT, 0,
-                       "archive %s holds no image: neither index.json (OCI layout) nor manifest.json (docker save)", p->path);
+        return err_set(
+            &f->err, GRPC_INVALID_ARGUMENT, 0,
+            "archive %s holds no image: neither index.json (OCI layout) nor manifest.json (docker save)",
+            p->path);
     r = oci ? read_oci_layout(p, &f->err) : read_docker_archive(p, &f->err);
     if (r < 0)
         return err_wrap(&f->err, "import");
     if (p->n == 0)
-        return err_set(&f->err, GRPC_NOT_FOUND, 0, "archive %s holds no image for %s/%s", p->path, host->os, host->architecture);
+        return err_set(&f->err, GRPC_NOT_FOUND, 0, "archive %s holds no image for %s/%s", p->path, host->os,
+                       host->architecture);
     return 0;
 }
 
@@ -532,8 +540,11 @@ void handle_import_image(struct rpc *rpc)
     p->tree_fd = -1;
     p->set.layers = p->im->layers;
     p->set.parallel = config->max_parallel_layers > 0 ? config->max_parallel_layers : 1;
-    p->flow = (struct flow){
-        .steps = import_image_steps, .name = "ImportImage", .loop = rpc->daemon->loop, .data = p, .on_done = on_imported};
+    p->flow = (struct flow){.steps = import_image_steps,
+                            .name = "ImportImage",
+                            .loop = rpc->daemon->loop,
+                            .data = p,
+                            .on_done = on_imported};
     rpc_on_gone(rpc, on_gone, p);
     flow_start(&p->flow);
 }

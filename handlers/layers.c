@@ -163,7 +163,8 @@ bool layers_settled(const struct layers *ls)
 
 /* ---- start ---- */
 
-static int load_row(void *data, const char *id, const char *json, const void *blob, size_t blob_len, struct err *err)
+static int load_row(void *data, const char *id, const char *json, const void *blob, size_t blob_len,
+                    struct err *err)
 {
     struct layers *ls = data;
     struct stat st;
@@ -190,8 +191,8 @@ int layers_load(struct layers *ls, struct err *err)
 {
     cleanup_free char *tmp = mem_printf("%s/tmp", ls->daemon->config.root);
 
-    if ((mkdir(ls->daemon->config.root, 0711) < 0 && errno != EEXIST) || (mkdir(ls->dir, 0700) < 0 && errno != EEXIST) ||
-        (mkdir(tmp, 0700) < 0 && errno != EEXIST))
+    if ((mkdir(ls->daemon->config.root, 0711) < 0 && errno != EEXIST) ||
+        (mkdir(ls->dir, 0700) < 0 && errno != EEXIST) || (mkdir(tmp, 0700) < 0 && errno != EEXIST))
         return err_sys(err, errno, "cannot make %s", ls->dir);
     return store_each(ls->daemon->store, kind, load_row, ls, err);
 }
@@ -298,8 +299,9 @@ static int put_in_place(struct layer_fetch *f, struct err *err)
 {
     struct layer *l = f->layer;
     cleanup_free char *from = mem_printf("%s.implied", f->tmp), *to = mem_printf("%s.implied", l->dir);
-    cleanup_free char *json = mem_printf("{\"bytes\":%llu,\"files\":%llu}", (unsigned long long)f->result.unpacked_bytes,
-                                         (unsigned long long)f->result.files + f->result.implied + 1);
+    cleanup_free char *json =
+        mem_printf("{\"bytes\":%llu,\"files\":%llu}", (unsigned long long)f->result.unpacked_bytes,
+                   (unsigned long long)f->result.files + f->result.implied + 1);
 
     if (rename(from, to) < 0 && errno != ENOENT)
         return err_sys(err, errno, "cannot rename %s to %s", from, to);
@@ -406,8 +408,8 @@ static int fetch_begin(struct layer_fetch *f, struct err *err)
     return 0;
 }
 
-int layer_fetch(struct layers *ls, struct layer *l, const struct layer_source *source, layer_fetched_fn *on_done, void *data,
-                struct layer_fetch **ret_fetch, struct err *err)
+int layer_fetch(struct layers *ls, struct layer *l, const struct layer_source *source,
+                layer_fetched_fn *on_done, void *data, struct layer_fetch **ret_fetch, struct err *err)
 {
     struct layer_fetch *f = mem_new(struct layer_fetch);
     int r = 0;

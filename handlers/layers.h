@@ -41,7 +41,8 @@ void layers_sweep(struct layers *ls);
 
 struct layer *layer_hold(struct layers *ls, const char *diff_id); /* a sha256 digest */
 void layer_release(struct layers *ls, struct layer *l);
-struct layer *layer_find(struct layers *ls, const char *diff_id); /* NULL when nobody holds it and it is not on disk */
+struct layer *layer_find(struct layers *ls,
+                         const char *diff_id); /* NULL when nobody holds it and it is not on disk */
 
 struct layer_source {
     struct registry_session *session; /* NULL: from a file */
@@ -49,11 +50,13 @@ struct layer_source {
     uint64_t size;                    /* its bytes; 0: not known */
     int fd;                           /* the file; taken over by layer_fetch(), also on error */
 };
-typedef void layer_fetched_fn(void *data, bool shared, uint64_t bytes, const struct err *err); /* compressed bytes moved */
+typedef void layer_fetched_fn(void *data, bool shared, uint64_t bytes,
+                              const struct err *err); /* compressed bytes moved */
 
 /* The caller holds the layer, which is not ready. on_done comes once, later. */
-int layer_fetch(struct layers *ls, struct layer *l, const struct layer_source *source, layer_fetched_fn *on_done, void *data,
-                struct layer_fetch **ret_fetch, struct err *err) must_check;
+int layer_fetch(struct layers *ls, struct layer *l, const struct layer_source *source,
+                layer_fetched_fn *on_done, void *data, struct layer_fetch **ret_fetch,
+                struct err *err) must_check;
 void layer_fetch_cancel(struct layer_fetch *f); /* on_done still comes */
 
 /* Sum of the layers on disk. */

@@ -58,8 +58,8 @@ static int fix_implied(struct flow *f);
 static int commit(struct flow *f);
 
 static const struct flow_step pull_image_steps[] = {
-    {"resolve", resolve, NULL},       /* the reference -> index -> manifest of this platform */
-    {"config", get_config, NULL},     /* its digest is the image's id; it has the layers' diff IDs */
+    {"resolve", resolve, NULL},   /* the reference -> index -> manifest of this platform */
+    {"config", get_config, NULL}, /* its digest is the image's id; it has the layers' diff IDs */
     {"layers", fetch_layers, release_layers},
     {"fix implied", fix_implied, NULL},
     {"commit", commit, NULL},
@@ -90,7 +90,8 @@ static int take_manifest(struct pull *p, const struct registry_document *d, stru
     if (manifest_choose(&p->manifest, platform_host(), &entry, err) < 0)
         return err_wrap(err, "image %s", p->text);
     if (++p->depth > INDEX_DEPTH_MAX)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "image %s: indexes nest more than %d deep", p->text, INDEX_DEPTH_MAX);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "image %s: indexes nest more than %d deep", p->text,
+                       INDEX_DEPTH_MAX);
     cleanup_free char *digest = mem_strdup(entry->manifest.digest);
     manifest_done(&p->manifest);
     p->manifest = (struct manifest){0};
@@ -137,17 +138,20 @@ static int take_config(struct pull *p, struct registry_document *d, struct err *
         return err_wrap(err, "image %s: config %s", p->text, d->digest);
     if (c->diff_ids_n != p->manifest.layers_n) {
         image_config_free(c);
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "image %s: the config has %zu layers, the manifest %zu", p->text,
-                       c->diff_ids_n, p->manifest.layers_n);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "image %s: the config has %zu layers, the manifest %zu",
+                       p->text, c->diff_ids_n, p->manifest.layers_n);
     }
     for (size_t i = 0; i < c->diff_ids_n; i++) {
-        if (strncmp(c->diff_ids[i], "sha256:", 7) != 0 || strncmp(p->manifest.layers[i].blob.digest, "sha256:", 7) != 0) {
+        if (strncmp(c->diff_ids[i], "sha256:", 7) != 0 ||
+            strncmp(p->manifest.layers[i].blob.digest, "sha256:", 7) != 0) {
             image_config_free(c);
-            return err_set(err, GRPC_UNIMPLEMENTED, 0, "image %s: layer %zu has a digest other than sha256", p->text, i);
+            return err_set(err, GRPC_UNIMPLEMENTED, 0, "image %s: layer %zu has a digest other than sha256",
+                           p->text, i);
         }
     }
     for (size_t i = 0; i < c->diff_ids_n; i++)
-        layer_set_add(&p->set, c->diff_ids[i], p->manifest.layers[i].blob.digest, p->manifest.layers[i].blob.size);
+        layer_set_add(&p->set, c->diff_ids[i], p->manifest.layers[i].blob.digest,
+                      p->manifest.layers[i].blob.size);
     image_config_free(c);
     p->config_json = steal_ptr(&d->data);
     p->config_len = d->len;
@@ -174,7 +178,8 @@ static int get_config(struct flow *f)
     const struct descriptor *c = &p->manifest.config;
 
     if (strncmp(c->digest, "sha256:", 7) != 0)
-        return err_set(&f->err, GRPC_UNIMPLEMENTED, 0, "image %s: config digest %.80s is not sha256", p->text, c->digest);
+        return err_set(&f->err, GRPC_UNIMPLEMENTED, 0, "image %s: config digest %.80s is not sha256", p->text,
+                       c->digest);
     f->cancel_wait = cancel_request;
     registry_get_document(p->session, c->digest, c->size, on_config, p, &p->request);
     return FLOW_WAIT;
@@ -305,8 +310,9 @@ static void on_pulled(struct flow *f)
 
     if (!err) {
         memcpy(id, p->image->i.id, sizeof(id));
-        log_info("pulled %s: %s, %zu layers fetched, %zu shared, %llu bytes, %.1f s", p->text, id, p->set.fetched,
-                 p->set.shared, (unsigned long long)p->set.bytes, (double)(time_monotonic_us() - p->started_us) / 1e6);
+        log_info("pulled %s: %s, %zu layers fetched, %zu shared, %llu bytes, %.1f s", p->text, id,
+                 p->set.fetched, p->set.shared, (unsigned long long)p->set.bytes,
+                 (double)(time_monotonic_us() - p->started_us) / 1e6);
     }
     while (p->waiters) { /* a waiter's answer may make another leave */
         struct image_pull *w = p->waiters;
@@ -338,9 +344,9 @@ static char *pull_key(const char *text, const struct image_auth *a)
 
     a = a ? a : &none;
 #define OR_EMPTY(s) ((s) ? (s) : "")
-    cleanup_free char *all = mem_printf("%s\n%s\n%s\n%s\n%s\n%s\n%s", text, OR_EMPTY(a->username), OR_EMPTY(a->password),
-                                        OR_EMPTY(a->auth), OR_EMPTY(a->identity_token), OR_EMPTY(a->registry_token),
-                                        OR_EMPTY(a->server_address));
+    cleanup_free char *all = mem_printf("%s\n%s\n%s\n%s\n%s\n%s\n%s", text, OR_EMPTY(a->username),
+                                        OR_EMPTY(a->password), OR_EMPTY(a->auth), OR_EMPTY(a->identity_token),
+                                        OR_EMPTY(a->registry_token), OR_EMPTY(a->server_address));
 #undef OR_EMPTY
     digest_of(all, strlen(all), sum);
     return mem_strdup(sum);
@@ -357,7 +363,8 @@ static int pull_new(struct images *im, struct image_ref *ref, const struct image
         c = (struct registry_credentials){auth->username,       auth->password,       auth->auth,
                                           auth->identity_token, auth->registry_token, auth->server_address};
     if (images_registries(im, &registries, err) < 0 ||
-        registry_open(im->registry, registries, ref, &c, im->daemon->config.pull_idle_timeout_s, &session, err) < 0)
+        registry_open(im->registry, registries, ref, &c, im->daemon->config.pull_idle_timeout_s, &session,
+                      err) < 0)
         return err_errno(err);
 
     struct pull *p = mem_new(struct pull);
@@ -378,8 +385,8 @@ static int pull_new(struct images *im, struct image_ref *ref, const struct image
     return 0;
 }
 
-int image_pull(struct images *im, const char *ref, const struct image_auth *auth, image_pulled_fn *on_done, void *data,
-               struct image_pull **ret_pull, struct err *err)
+int image_pull(struct images *im, const char *ref, const struct image_auth *auth, image_pulled_fn *on_done,
+               void *data, struct image_pull **ret_pull, struct err *err)
 {
     struct image_ref parsed;
     bool is_new = false;
@@ -462,10 +469,11 @@ void handle_pull_image(struct rpc *rpc)
     struct err err;
 
     if (a)
-        auth = (struct image_auth){a->username, a->password, a->auth, a->identity_token, a->registry_token, a->server_address};
+        auth = (struct image_auth){a->username,       a->password,       a->auth,
+                                   a->identity_token, a->registry_token, a->server_address};
     c->rpc = rpc;
-    if (image_pull(rpc->daemon->images, q->image && q->image->image ? q->image->image : "", &auth, on_call_pulled, c, &c->waiter,
-                   &err) < 0) {
+    if (image_pull(rpc->daemon->images, q->image && q->image->image ? q->image->image : "", &auth,
+                   on_call_pulled, c, &c->waiter, &err) < 0) {
         rpc_fail(rpc, &err);
         return;
     }

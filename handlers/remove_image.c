@@ -14,9 +14,11 @@ void handle_remove_image(struct rpc *rpc)
     struct err err = {0};
 
     if (!*name)
-        err_set(&err, GRPC_INVALID_ARGUMENT, 0, "image.image is empty: give an id, a tag or a digest reference");
+        err_set(&err, GRPC_INVALID_ARGUMENT, 0,
+                "image.image is empty: give an id, a tag or a digest reference");
     else if (e) {
-        log_info("removing image %s (%s)%s", e->i.id, name, e->i.users ? ": its layers stay while it is used" : "");
+        log_info("removing image %s (%s)%s", e->i.id, name,
+                 e->i.users ? ": its layers stay while it is used" : "");
         if (images_remove(rpc->daemon->images, e, &err) < 0)
             err_wrap(&err, "image %.200s", name);
     }

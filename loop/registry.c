@@ -121,8 +121,8 @@ bool registry_idle(const struct registry *r)
 }
 
 int registry_open(struct registry *r, const struct registries *conf, const struct image_ref *ref,
-                  const struct registry_credentials *credentials, int idle_seconds, struct registry_session **ret_session,
-                  struct err *err)
+                  const struct registry_credentials *credentials, int idle_seconds,
+                  struct registry_session **ret_session, struct err *err)
 {
     struct registry_session *s = mem_new(struct registry_session);
     int rc = registries_resolve(conf, ref, &s->endpoints, err);
@@ -191,7 +191,8 @@ static void token_keep(struct registry *r, const char *key, const char *authoriz
     struct token *t = mem_new(struct token);
     t->key = mem_strdup(key);
     t->authorization = mem_strdup(authorization);
-    t->good_until_us = time_monotonic_us() + (int64_t)(seconds - seconds / 10) * 1000000; /* not used in its last moment */
+    t->good_until_us =
+        time_monotonic_us() + (int64_t)(seconds - seconds / 10) * 1000000; /* not used in its last moment */
     t->next = r->tokens;
     r->tokens = t;
 }
@@ -357,9 +358,13 @@ static void on_token_done(void *data, const struct http_result *r)
     if (r->status != 200) {
         bool passing = r->status == 429 || r->status >= 500;
         registry_error_text(q->body.data, q->body.len, why, sizeof(why));
-        err_set(&q->err, passing ? GRPC_UNAVAILABLE : r->status == 403 ? GRPC_PERMISSION_DENIED : GRPC_UNAUTHENTICATED, 0,
-                "%s: the token service of %s answered %d%s%s%s%s", subject(q, what, sizeof(what)), endpoint_of(q)->host,
-                r->status, *why ? " " : "", why, passing ? "" : ": ", passing ? "" : login_remedy);
+        err_set(&q->err,
+                passing            ? GRPC_UNAVAILABLE
+                : r->status == 403 ? GRPC_PERMISSION_DENIED
+                                   : GRPC_UNAUTHENTICATED,
+                0, "%s: the token service of %s answered %d%s%s%s%s", subject(q, what, sizeof(what)),
+                endpoint_of(q)->host, r->status, *why ? " " : "", why, passing ? "" : ": ",
+                passing ? "" : login_remedy);
         fail(q, passing);
         return;
     }
@@ -379,7 +384,8 @@ static void on_token_done(void *data, const struct http_result *r)
 static int get_token(struct registry_request *q, const struct auth_challenge *c)
 {
     static const struct http_events events = {NULL, on_token_body, on_token_done};
-    static const char *const form[] = {"Content-Type: application/x-www-form-urlencoded", "Accept: application/json", NULL};
+    static const char *const form[] = {"Content-Type: application/x-www-form-urlencoded",
+                                       "Accept: application/json", NULL};
     const struct registry_endpoint *e = endpoint_of(q);
     struct endpoint_state *st = state_of(q);
     struct token_request t;
@@ -398,13 +404,14 @@ static int get_token(struct registry_request *q, const struct auth_challenge *c)
         again_after(q, 0);
         return 0;
     }
-    struct http_request r_http = {.url = t.url,
-                                  .headers = t.body ? form : form + 1,
-                                  .authorization = t.authorization,
-                                  .tls = {.ca_file = e->tls.ca_file, .skip_verify = e->tls.insecure_skip_verify},
-                                  .body = t.body,
-                                  .body_len = t.body ? strlen(t.body) : 0,
-                                  .idle_seconds = q->session->idle_seconds};
+    struct http_request r_http = {
+        .url = t.url,
+        .headers = t.body ? form : form + 1,
+        .authorization = t.authorization,
+        .tls = {.ca_file = e->tls.ca_file, .skip_verify = e->tls.insecure_skip_verify},
+        .body = t.body,
+        .body_len = t.body ? strlen(t.body) : 0,
+        .idle_seconds = q->session->idle_seconds};
     forget_answer(q); /* frees the challenge */
     q->body.max = (size_t)AUTH_TOKEN_MAX * 4;
     q->state = LOGGING_IN;
@@ -525,8 +532,8 @@ static int check_document(struct registry_request *q)
     const char *wanted = q->digest ? q->digest : q->stated_digest;
 
     if (q->size && q->body.len != q->size)
-        return err_set(&q->err, GRPC_DATA_LOSS, 0, "%zu bytes instead of the %llu that the manifest states", q->body.len,
-                       (unsigned long long)q->size);
+        return err_set(&q->err, GRPC_DATA_LOSS, 0, "%zu bytes instead of the %llu that the manifest states",
+                       q->body.len, (unsigned long long)q->size);
     digest_end(steal_ptr(&q->sum), q->found);
     if (!wanted || !digest_is_valid(wanted)) /* an odd header, and nothing to compare with */
         return 0;
@@ -551,11 +558,14 @@ static const struct {
     const char *text, *remedy;
 } meanings[] = {
     {404, 404, GRPC_NOT_FOUND, false, "not found in registry", "check the name"},
-    {403, 403, GRPC_PERMISSION_DENIED, false, "is denied by registry", "check the imagePullSecret or registries.yaml"},
+    {403, 403, GRPC_PERMISSION_DENIED, false, "is denied by registry",
+     "check the imagePullSecret or registries.yaml"},
     {408, 408, GRPC_UNAVAILABLE, true, "times out at registry", "try again later"},
-    {429, 429, GRPC_UNAVAILABLE, true, "has too many pulls at registry", "try again later, log in, or set a mirror"},
+    {429, 429, GRPC_UNAVAILABLE, true, "has too many pulls at registry",
+     "try again later, log in, or set a mirror"},
     {500, 599, GRPC_UNAVAILABLE, true, "gets an error from registry", "look there, or set a mirror"},
-    {0, 999, GRPC_UNAVAILABLE, false, "gets an unknown answer from registry", "check its address in registries.yaml"},
+    {0, 999, GRPC_UNAVAILABLE, false, "gets an unknown answer from registry",
+     "check its address in registries.yaml"},
 };
 
 static void refused(struct registry_request *q, int status)
@@ -566,8 +576,8 @@ static void refused(struct registry_request *q, int status)
     while (i + 1 < countof(meanings) && (status < meanings[i].from || status > meanings[i].to))
         i++;
     registry_error_text(q->body.data, q->body.len, why, sizeof(why));
-    err_set(&q->err, meanings[i].grpc, 0, "%s %s %s (answer %d%s%s): %s", subject(q, what, sizeof(what)), meanings[i].text,
-            endpoint_of(q)->host, status, *why ? " " : "", why, meanings[i].remedy);
+    err_set(&q->err, meanings[i].grpc, 0, "%s %s %s (answer %d%s%s): %s", subject(q, what, sizeof(what)),
+            meanings[i].text, endpoint_of(q)->host, status, *why ? " " : "", why, meanings[i].remedy);
     fail(q, meanings[i].may_pass);
 }
 
@@ -637,8 +647,8 @@ static char *url_of(const struct registry_request *q)
     const struct registry_endpoint *e = endpoint_of(q);
     bool plain = state_of(q)->plain && strncmp(e->url, "https://", 8) == 0;
 
-    return mem_printf("%s%s/%s/%s/%s%s%s", plain ? "http://" : "", e->url + (plain ? 8 : 0), e->path, q->kind, q->name,
-                      e->ns ? "?ns=" : "", e->ns ? e->ns : "");
+    return mem_printf("%s%s/%s/%s/%s%s%s", plain ? "http://" : "", e->url + (plain ? 8 : 0), e->path, q->kind,
+                      q->name, e->ns ? "?ns=" : "", e->ns ? e->ns : "");
 }
 
 static void ask(struct registry_request *q)
@@ -677,7 +687,8 @@ static void ask(struct registry_request *q)
     }
 }
 
-static struct registry_request *request_new(struct registry_session *s, const char *kind, const char *name, void *data)
+static struct registry_request *request_new(struct registry_session *s, const char *kind, const char *name,
+                                            void *data)
 {
     struct registry_request *q = mem_new(struct registry_request);
 
@@ -691,8 +702,8 @@ static struct registry_request *request_new(struct registry_session *s, const ch
     return q;
 }
 
-void registry_get_manifest(struct registry_session *s, const char *reference, registry_document_fn *on_done, void *data,
-                           struct registry_request **ret_request)
+void registry_get_manifest(struct registry_session *s, const char *reference, registry_document_fn *on_done,
+                           void *data, struct registry_request **ret_request)
 {
     struct registry_request *q = request_new(s, "manifests", reference, data);
 
@@ -701,8 +712,8 @@ void registry_get_manifest(struct registry_session *s, const char *reference, re
     *ret_request = q;
 }
 
-void registry_get_document(struct registry_session *s, const char *digest, uint64_t size, registry_document_fn *on_done,
-                           void *data, struct registry_request **ret_request)
+void registry_get_document(struct registry_session *s, const char *digest, uint64_t size,
+                           registry_document_fn *on_done, void *data, struct registry_request **ret_request)
 {
     struct registry_request *q = request_new(s, "blobs", digest, data);
 
@@ -712,8 +723,8 @@ void registry_get_document(struct registry_session *s, const char *digest, uint6
     *ret_request = q;
 }
 
-void registry_get_blob(struct registry_session *s, const char *digest, uint64_t size, const struct registry_sink *sink,
-                       void *data, struct registry_request **ret_request)
+void registry_get_blob(struct registry_session *s, const char *digest, uint64_t size,
+                       const struct registry_sink *sink, void *data, struct registry_request **ret_request)
 {
     struct registry_request *q = request_new(s, "blobs", digest, data);
 

@@ -28,33 +28,35 @@ bool registry_idle(const struct registry *r);
 
 /* conf may be NULL or go away afterwards; credentials may be NULL. */
 int registry_open(struct registry *r, const struct registries *conf, const struct image_ref *ref,
-                  const struct registry_credentials *credentials, int idle_seconds, struct registry_session **ret_session,
-                  struct err *err) must_check;
+                  const struct registry_credentials *credentials, int idle_seconds,
+                  struct registry_session **ret_session, struct err *err) must_check;
 void registry_close(struct registry_session *s); /* no request may be open. NULL is fine */
 
 struct registry_document {
     char *data; /* NUL-terminated; the callback may steal it */
     size_t len;
-    char *media_type; /* the answer's Content-Type, or NULL */
+    char *media_type;            /* the answer's Content-Type, or NULL */
     char digest[DIGEST_MAX + 1]; /* computed */
 };
-typedef void registry_document_fn(void *data, struct registry_document *d, const struct err *err); /* one is NULL */
+typedef void registry_document_fn(void *data, struct registry_document *d,
+                                  const struct err *err); /* one is NULL */
 
 /* reference: a tag or a digest. The document is at most MANIFEST_MAX bytes and has the digest that was asked for or that
  * the registry states. */
-void registry_get_manifest(struct registry_session *s, const char *reference, registry_document_fn *on_done, void *data,
-                           struct registry_request **ret_request);
-/* A small blob, in memory, with exactly this digest and size. */
-void registry_get_document(struct registry_session *s, const char *digest, uint64_t size, registry_document_fn *on_done,
+void registry_get_manifest(struct registry_session *s, const char *reference, registry_document_fn *on_done,
                            void *data, struct registry_request **ret_request);
+/* A small blob, in memory, with exactly this digest and size. */
+void registry_get_document(struct registry_session *s, const char *digest, uint64_t size,
+                           registry_document_fn *on_done, void *data, struct registry_request **ret_request);
 
 struct registry_sink {
     /* Takes up to n bytes and returns how many; fewer stop the transfer until registry_resume(). */
     size_t (*on_bytes)(void *data, const void *p, size_t n);
-    void (*on_done)(void *data, const struct err *err); /* err NULL: `size` bytes were given; their digest is not checked */
+    void (*on_done)(void *data,
+                    const struct err *err); /* err NULL: `size` bytes were given; their digest is not checked */
 };
-void registry_get_blob(struct registry_session *s, const char *digest, uint64_t size, const struct registry_sink *sink,
-                       void *data, struct registry_request **ret_request);
+void registry_get_blob(struct registry_session *s, const char *digest, uint64_t size,
+                       const struct registry_sink *sink, void *data, struct registry_request **ret_request);
 void registry_resume(struct registry_request *q);
 
 /* The completion comes, with CANCELLED. */

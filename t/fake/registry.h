@@ -1,5 +1,6 @@
 /* Starts t/fake/registry.py for a test, from the tree's root. It ends with the test: it watches its standard input. */
 #pragma once
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

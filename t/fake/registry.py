@@ -162,7 +162,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         how, kind, ref = p[2], p[-2], p[-1]
         if self.away and self.headers.get("Authorization"):
             return self.answer(400, b"credentials went to another origin")
-        if not self.allowed(how):
+        if not self.away and not self.allowed(how):
             return
         if how == "missing":
             return self.answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')

@@ -77,13 +77,13 @@ static void on_extracted(void *data, const struct unpack_result *result, const s
     if (why) {
         err = *why;
         err_wrap(&err, "archive %s", p->path);
-        flow_fail(&p->flow, &err);
+        flow_done(&p->flow, &err);
         return;
     }
     p->tree_fd = open(p->tree, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (p->tree_fd < 0) {
         err_sys(&err, errno, "cannot open %s", p->tree);
-        flow_fail(&p->flow, &err);
+        flow_done(&p->flow, &err);
         return;
     }
     flow_resume(&p->flow, 0);
@@ -101,13 +101,12 @@ static int extract(struct flow *f)
     struct import *p = f->data;
     struct stat st;
     cleanup_close int fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    cleanup_free char *helper = mem_printf("%s/cricket-unpack", p->im->daemon->config.helper_dir);
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_sys(&f->err, errno, "cannot open archive %s", p->path);
     if (!S_ISREG(st.st_mode))
         return err_set(&f->err, GRPC_INVALID_ARGUMENT, 0, "archive %s is no regular file", p->path);
-    struct unpack_spec spec = {.binary = helper, .dir = p->tree, .input_fd = fd, .plain_archive = true};
+    struct unpack_spec spec = {.binary = p->im->daemon->unpack_path, .dir = p->tree, .input_fd = fd, .plain_archive = true};
     f->cancel_wait = cancel_extract;
     int r = unpack_start(f->loop, &spec, on_extracted, p, &p->unpack, &f->err);
     return r < 0 ? r : FLOW_WAIT;
@@ -370,7 +369,7 @@ static void on_layers(void *data, const struct err *why)
     }
     err = *why;
     err_wrap(&err, "import of %s", p->path);
-    flow_fail(&p->flow, &err);
+    flow_done(&p->flow, &err);
 }
 
 static void cancel_layers(struct flow *f)
@@ -401,9 +400,9 @@ static void on_fixed(void *data, const struct err *why)
     int r = why ? 0 : fix_next(p, &err);
 
     if (why)
-        flow_fail(&p->flow, why);
+        flow_done(&p->flow, why);
     else if (r < 0)
-        flow_fail(&p->flow, &err);
+        flow_done(&p->flow, &err);
     else if (r == 0)
         flow_resume(&p->flow, 0);
 }
@@ -518,11 +517,28 @@ static void on_gone(void *data)
     flow_cancel(&p->flow, &why);
 }
 
+static struct import *import_new(struct images *im, const char *path, const char *reference)
+{
+    const struct config *config = &im->daemon->config;
+    struct import *p = mem_new(struct import);
+    char id[ID_SIZE];
+
+    id_new(id);
+    p->im = im;
+    p->path = mem_strdup(path);
+    p->reference = mem_strdup(reference);
+    p->tree = mem_printf("%s/tmp/import-%.16s", config->root, id);
+    p->tree_fd = -1;
+    p->set.layers = im->layers;
+    p->set.parallel = config->max_parallel_layers > 0 ? config->max_parallel_layers : 1;
+    p->flow = (struct flow){
+        .steps = import_image_steps, .name = "ImportImage", .loop = im->daemon->loop, .data = p, .on_done = on_imported};
+    return p;
+}
+
 void handle_import_image(struct rpc *rpc)
 {
     const Cricket__V1__ImportImageRequest *q = (const Cricket__V1__ImportImageRequest *)rpc->request;
-    const struct config *config = &rpc->daemon->config;
-    char id[ID_SIZE];
     struct err err;
 
     if (q->path[0] != '/') {
@@ -530,21 +546,8 @@ void handle_import_image(struct rpc *rpc)
         rpc_fail(rpc, &err);
         return;
     }
-    struct import *p = mem_new(struct import);
-    id_new(id);
-    p->im = rpc->daemon->images;
+    struct import *p = import_new(rpc->daemon->images, q->path, q->reference);
     p->rpc = rpc;
-    p->path = mem_strdup(q->path);
-    p->reference = mem_strdup(q->reference);
-    p->tree = mem_printf("%s/tmp/import-%.16s", config->root, id);
-    p->tree_fd = -1;
-    p->set.layers = p->im->layers;
-    p->set.parallel = config->max_parallel_layers > 0 ? config->max_parallel_layers : 1;
-    p->flow = (struct flow){.steps = import_image_steps,
-                            .name = "ImportImage",
-                            .loop = rpc->daemon->loop,
-                            .data = p,
-                            .on_done = on_imported};
     rpc_on_gone(rpc, on_gone, p);
     flow_start(&p->flow);
 }

@@ -52,7 +52,7 @@ struct layers *layers_new(struct daemon *d)
     ls->daemon = d;
     ls->trash = trash_new(d->loop);
     ls->dir = mem_printf("%s/layers", d->config.root);
-    ls->unpack = mem_printf("%s/cricket-unpack", d->config.helper_dir);
+    ls->unpack = mem_strdup(d->unpack_path);
     return ls;
 }
 
@@ -322,9 +322,10 @@ static void fetch_over(struct layer_fetch *f)
     if (f->moving || f->unpacking)
         return;
     if (f->err.grpc == GRPC_OK && put_in_place(f, &f->err) < 0)
-        layers_discard(ls, l->state == LAYER_READY ? l->dir : f->tmp);
+        layers_discard(ls, l->dir);
     err = f->err;
     if (err.grpc) {
+        layers_discard(ls, f->tmp); /* where the unpacker could not remove it itself */
         l->state = LAYER_ABSENT;
         l->bytes = l->files = 0;
     }

@@ -106,12 +106,12 @@ static void on_manifest(void *data, struct registry_document *d, const struct er
 
     p->request = NULL;
     if (why) {
-        flow_fail(&p->flow, why);
+        flow_done(&p->flow, why);
         return;
     }
     int r = p->flow.cancelled ? 0 : take_manifest(p, d, &err);
     if (r < 0)
-        flow_fail(&p->flow, &err);
+        flow_done(&p->flow, &err);
     else if (r == 0)
         flow_resume(&p->flow, 0);
 }
@@ -165,9 +165,9 @@ static void on_config(void *data, struct registry_document *d, const struct err 
 
     p->request = NULL;
     if (why)
-        flow_fail(&p->flow, why);
+        flow_done(&p->flow, why);
     else if (!p->flow.cancelled && take_config(p, d, &err) < 0)
-        flow_fail(&p->flow, &err);
+        flow_done(&p->flow, &err);
     else
         flow_resume(&p->flow, 0);
 }
@@ -207,7 +207,7 @@ static void on_layers(void *data, const struct err *why)
     err = *why;
     if (!strstr(err.msg, p->text))
         err_wrap(&err, "image %s", p->text);
-    flow_fail(&p->flow, &err);
+    flow_done(&p->flow, &err);
 }
 
 static void cancel_layers(struct flow *f)
@@ -242,7 +242,7 @@ static void on_fixed(void *data, const struct err *err)
     struct pull *p = data;
 
     if (err)
-        flow_fail(&p->flow, err);
+        flow_done(&p->flow, err);
     else
         flow_resume(&p->flow, 0);
 }

@@ -26,3 +26,4 @@ $(BUILD)/cricket-unpack: $(call obj,$(SRC_UNPACK)) $(BUILD)/libcore.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ -larchive -lzstd -lz -lcrypto -lseccomp -lcap-ng
 
 $(BUILD)/t/unit/loop/keeper_test: | $(BUILD)/cricket-keeper
+$(BUILD)/t/unit/handlers/images_test: | $(BUILD)/cricket-unpack

@@ -1,10 +1,10 @@
 #include "loop/trash.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/tree.h"
 #include "loop/child.h"
 
-#include <errno.h>
-#include <fts.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { TREES_AT_ONCE = 64 };
@@ -29,23 +29,14 @@ static void start(void *data);
 static int remove_trees(void *arg, int out_fd)
 {
     struct job *j = arg;
+    struct err err;
     int failed = 0;
 
     (void)out_fd;
-    /* with chdir(2), so that neither depth nor length of a path matters */
-    FTS *f = fts_open(j->paths, FTS_PHYSICAL, NULL);
-    for (FTSENT *e; f && (e = fts_read(f));) {
-        int r = 0;
-        if (e->fts_info == FTS_D || (e->fts_info == FTS_NS && e->fts_errno == ENOENT))
-            continue;
-        if (e->fts_info == FTS_DP)
-            r = rmdir(e->fts_accpath);
-        else
-            r = unlink(e->fts_accpath);
-        if (r < 0 && errno != ENOENT && !failed++)
-            dprintf(2, "cannot remove %.300s: %s\n", e->fts_path, strerror(errno));
-    }
-    return !f || failed ? 1 : 0;
+    for (size_t i = 0; j->paths[i]; i++)
+        if (tree_remove(j->paths[i], &err) < 0 && !failed++)
+            dprintf(STDERR_FILENO, "%s\n", err.msg);
+    return failed != 0;
 }
 
 static void on_removed(void *data, struct child_result *result)

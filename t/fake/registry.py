@@ -3,7 +3,8 @@
 
 Prints "PORT OTHER" (two listeners, so two origins) and serves until its standard input ends. The first component of a
 repository's path says how it behaves; all serve the same image: /v2/BEHAVIOUR/NAME/{manifests,blobs}/REFERENCE.
-/http/... are plain answers for the client's own test. /count/PATH tells how often PATH was asked for.
+/http/... are plain answers for the client's own test. /count/PATH tells how often PATH was asked for,
+/big the digest of the largest blob.
 """
 import base64, collections, gzip, hashlib, http.server, io, json, os, sys, tarfile, threading, time, urllib.parse
 
@@ -85,6 +86,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = urllib.parse.urlsplit(self.path).path
         if path.startswith("/count"):
             return self.answer(200, str(counts[path[6:]]).encode())
+        if path == "/big":
+            return self.answer(200, next(iter(images["latest"].blobs)).encode())
         with lock:
             counts[path] += 1
             self.nth = counts[path]
@@ -157,6 +160,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return True
 
     def registry(self, p):
+        if p == ["", "v2", ""]:
+            return self.answer(200, b"{}")
         if len(p) < 6 or p[1] != "v2":
             return self.answer(404, b"{}")
         how, kind, ref = p[2], p[-2], p[-1]

@@ -106,7 +106,8 @@ static int extract(struct flow *f)
         return err_sys(&f->err, errno, "cannot open archive %s", p->path);
     if (!S_ISREG(st.st_mode))
         return err_set(&f->err, GRPC_INVALID_ARGUMENT, 0, "archive %s is no regular file", p->path);
-    struct unpack_spec spec = {.binary = p->im->daemon->unpack_path, .dir = p->tree, .input_fd = fd, .plain_archive = true};
+    struct unpack_spec spec = {
+        .binary = p->im->daemon->unpack_path, .dir = p->tree, .input_fd = fd, .plain_archive = true};
     f->cancel_wait = cancel_extract;
     int r = unpack_start(f->loop, &spec, on_extracted, p, &p->unpack, &f->err);
     return r < 0 ? r : FLOW_WAIT;
@@ -121,11 +122,11 @@ static int open_member(const struct import *p, const char *path, struct err *err
     int fd = (int)syscall(SYS_openat2, p->tree_fd, path, &how, sizeof(how));
 
     if (fd < 0)
-        return errno == ENOENT ? err_set(err, GRPC_NOT_FOUND, 0, "archive %s has no %s", p->path, path)
-                               : err_sys(err, errno, "archive %s: cannot open %s", p->path, path);
+        return errno == ENOENT ? err_set(err, GRPC_NOT_FOUND, 0, "the archive has no %s", path)
+                               : err_sys(err, errno, "cannot open %s in the archive", path);
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         close(fd);
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "archive %s: %s is no regular file", p->path, path);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s in the archive is no regular file", path);
     }
     return fd;
 }
@@ -144,7 +145,7 @@ static int read_member(const struct import *p, const char *path, const char *dig
     while ((n = read(fd, chunk, sizeof(chunk))) > 0 && !ret_text->truncated)
         buf_add(ret_text, chunk, (size_t)n);
     if (n < 0)
-        return err_sys(err, errno, "archive %s: cannot read %s", p->path, path);
+        return err_sys(err, errno, "cannot read %s in the archive", path);
     if (ret_text->truncated)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "archive %s: %s has more than %d bytes", p->path, path,
                        MANIFEST_MAX);
@@ -153,7 +154,7 @@ static int read_member(const struct import *p, const char *path, const char *dig
     digest_add(sum, ret_text->data ? ret_text->data : "", ret_text->len);
     digest_end(sum, found);
     if (digest && strcmp(digest, found) != 0)
-        return err_set(err, GRPC_DATA_LOSS, 0, "archive %s: %s has the digest %s", p->path, path, found);
+        return err_set(err, GRPC_DATA_LOSS, 0, "%s in the archive has the digest %s", path, found);
     return 0;
 }
 
@@ -340,7 +341,7 @@ static int read_index(struct flow *f)
             p->path);
     r = oci ? read_oci_layout(p, &f->err) : read_docker_archive(p, &f->err);
     if (r < 0)
-        return err_wrap(&f->err, "import");
+        return err_wrap(&f->err, "import of %s", p->path);
     if (p->n == 0)
         return err_set(&f->err, GRPC_NOT_FOUND, 0, "archive %s holds no image for %s/%s", p->path, host->os,
                        host->architecture);
@@ -531,8 +532,11 @@ static struct import *import_new(struct images *im, const char *path, const char
     p->tree_fd = -1;
     p->set.layers = im->layers;
     p->set.parallel = config->max_parallel_layers > 0 ? config->max_parallel_layers : 1;
-    p->flow = (struct flow){
-        .steps = import_image_steps, .name = "ImportImage", .loop = im->daemon->loop, .data = p, .on_done = on_imported};
+    p->flow = (struct flow){.steps = import_image_steps,
+                            .name = "ImportImage",
+                            .loop = im->daemon->loop,
+                            .data = p,
+                            .on_done = on_imported};
     return p;
 }
 

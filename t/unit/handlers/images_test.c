@@ -336,17 +336,22 @@ static void leaves_nothing_after_a_failure(void **state)
         const char *what, *says;
         int grpc;
     } cases[] = {
-        {"missing/a", "not found in registry", GRPC_NOT_FOUND}, {"wrong/a", "sha256:", GRPC_DATA_LOSS},
-        {"noblob/a", "not found in registry", GRPC_NOT_FOUND},  {"long/a", "more bytes", GRPC_DATA_LOSS},
-        {"short/a", "instead of", GRPC_DATA_LOSS},              {"silent/a", "sent nothing", GRPC_UNAVAILABLE},
-        {"basic/a", "imagePullSecret", GRPC_UNAUTHENTICATED},   {"cutforever/a", "127.0.0.1", GRPC_UNAVAILABLE},
+        {"missing/a", "not found in registry", GRPC_NOT_FOUND},
+        {"wrong/a", "sha256:", GRPC_DATA_LOSS},
+        {"noblob/a", "not found in registry", GRPC_NOT_FOUND},
+        {"long/a", "more bytes", GRPC_DATA_LOSS},
+        {"short/a", "instead of", GRPC_DATA_LOSS},
+        {"silent/a", "sent nothing", GRPC_UNAVAILABLE},
+        {"basic/a", "imagePullSecret", GRPC_UNAUTHENTICATED},
+        {"cutforever/a", "127.0.0.1", GRPC_UNAVAILABLE},
     };
     struct waiter w;
 
     (void)state;
     for (size_t i = 0; i < countof(cases); i++) {
         pull(&w, cases[i].what);
-        if (w.err.grpc != cases[i].grpc || !strstr(w.err.msg, cases[i].says) || !strstr(w.err.msg, cases[i].what))
+        if (w.err.grpc != cases[i].grpc || !strstr(w.err.msg, cases[i].says) ||
+            !strstr(w.err.msg, cases[i].what))
             fail_msg("%s: %s %s", cases[i].what, grpc_code_name(w.err.grpc), w.err.msg);
         nothing_left();
     }
@@ -373,7 +378,8 @@ static void closes_every_descriptor(void **state)
 
 static void survives_a_restart(void **state)
 {
-    cleanup_free char *junk = mem_printf("%s/layers/tmp-junk/deep/er", root), *command = mem_printf("mkdir -p %s", junk);
+    cleanup_free char *junk = mem_printf("%s/layers/tmp-junk/deep/er", root),
+                      *command = mem_printf("mkdir -p %s", junk);
     cleanup_free char *id = mem_strdup(pull_good("plain/a:latest")->id);
     uint64_t bytes = usage_bytes();
 
@@ -440,8 +446,11 @@ static void moves_a_tag(void **state)
     const struct image *a = pull_good("plain/a:latest");
     const struct image *b = pull_good("plain/a:other");
     const struct image_entry *eb = image_entry_find(d.images, b->id), *moved;
-    struct image_new n = {.config_json = eb->config_json, .config_len = eb->config_len, .layers = eb->held,
-                          .layers_n = eb->held_n, .tags = a->tags};
+    struct image_new n = {.config_json = eb->config_json,
+                          .config_len = eb->config_len,
+                          .layers = eb->held,
+                          .layers_n = eb->held_n,
+                          .tags = a->tags};
     cleanup_free char *tag = mem_strdup(a->tags[0]);
     char *tags[] = {tag, NULL};
 
@@ -485,10 +494,10 @@ static void imports(void **state)
     (void)state;
     for (size_t i = 0; i < countof(kinds); i++) {
         cleanup_free char *tar = mem_printf("%s/%s.tar", root, kinds[i]);
-        cleanup_free char *command =
-            mem_printf("skopeo --insecure-policy copy -q --src-tls-verify=false docker://127.0.0.1:%d/plain/a:latest "
-                       "%s:%s:example.org/saved:%zu",
-                       fake.port, kinds[i], tar, i);
+        cleanup_free char *command = mem_printf(
+            "skopeo --insecure-policy copy -q --src-tls-verify=false docker://127.0.0.1:%d/plain/a:latest "
+            "%s:%s:example.org/saved:%zu",
+            fake.port, kinds[i], tar, i);
         cleanup_free char *name = mem_printf("example.org/saved:%zu", i);
         run(command);
         import(tar, "");
@@ -502,7 +511,8 @@ static void imports(void **state)
     }
     assert_int_equal(entries_below("layers"), 3);
     assert_null(image_at(d.images, 1)); /* one image with two tags */
-    cleanup_free char *gz = mem_printf("gzip -k %s/oci-archive.tar", root), *path = mem_printf("%s/oci-archive.tar.gz", root);
+    cleanup_free char *gz = mem_printf("gzip -k %s/oci-archive.tar", root),
+                      *path = mem_printf("%s/oci-archive.tar.gz", root);
     run(gz);
     import(path, "");
     assert_int_equal(import_waiter.err.grpc, GRPC_OK);
@@ -517,10 +527,16 @@ static void explains_bad_archives(void **state)
         {"echo no archive > x.tar", "x.tar", 0},
         {"mkdir e; echo a > e/f; tar cf x.tar -C e .", "holds no image", GRPC_INVALID_ARGUMENT},
         {"mkdir e; ln -s /etc/passwd e/manifest.json; tar cf x.tar -C e .", "manifest.json", 0},
-        {"mkdir e; echo '[{\"Config\":\"c.json\",\"RepoTags\":[],\"Layers\":[\"l\"]}]' > e/manifest.json; tar cf x.tar -C e .",
+        {"mkdir e; echo '[{\"Config\":\"c.json\",\"RepoTags\":[],\"Layers\":[\"l\"]}]' > e/manifest.json; tar "
+         "cf x.tar -C e .",
          "has no c.json", GRPC_NOT_FOUND},
-        {"mkdir e; echo '{\"imageLayoutVersion\":\"1.0.0\"}' > e/oci-layout; echo '{\"schemaVersion\":2,\"manifests\":[]}' > "
-         "e/index.json; tar cf x.tar -C e .",
+        {"mkdir e; echo '{\"imageLayoutVersion\":\"1.0.0\"}' > e/oci-layout; echo "
+         "'{\"schemaVersion\":2,\"manifests\":[{"
+         "\"mediaType\":\"application/"
+         "vnd.oci.image.manifest.v1+json\",\"size\":1,\"platform\":{\"os\":\"linux\","
+         "\"architecture\":\"pdp11\"},\"digest\":\"sha256:"
+         "0000000000000000000000000000000000000000000000000000000000000000\"}]}' > e/index.json; tar cf x.tar "
+         "-C e .",
          "no image for", GRPC_NOT_FOUND},
         {"mkdir x.tar", "no regular file", GRPC_INVALID_ARGUMENT},
         {"true", "cannot open archive", GRPC_NOT_FOUND},
@@ -529,8 +545,8 @@ static void explains_bad_archives(void **state)
     (void)state;
     cleanup_free char *path = mem_printf("%s/work/x.tar", root);
     for (size_t i = 0; i < countof(cases); i++) {
-        cleanup_free char *command =
-            mem_printf("rm -rf %s/work && mkdir %s/work && cd %s/work && { %s; }", root, root, root, cases[i].make);
+        cleanup_free char *command = mem_printf("rm -rf %s/work && mkdir %s/work && cd %s/work && { %s; }",
+                                                root, root, root, cases[i].make);
         run(command);
         import(path, "");
         if (!import_waiter.err.grpc || (cases[i].grpc && import_waiter.err.grpc != cases[i].grpc) ||

@@ -23,9 +23,13 @@ static char *dir_path(const struct cgroup_mount *m, const char *dir)
     return mem_printf("%s%s", m->path, dir);
 }
 
+/* "/", or a name that could mean it. */
 static bool is_root(const char *dir)
 {
-    return dir[strspn(dir, "/.")] == '\0' || strstr(dir, "/../");
+    for (const char *p = dir; (p = strstr(p, "/..")); p += 3)
+        if (p[3] == '/' || p[3] == '\0')
+            return true;
+    return dir[strspn(dir, "/.")] == '\0';
 }
 
 static int write_file(int dirfd, const char *name, const char *text)
@@ -101,8 +105,8 @@ static int walk_tree(struct walk *w, int parent, const char *name, int depth)
         return errno == ENOENT ? 0 : err_set(w->err, GRPC_INTERNAL, errno, "cannot open cgroup %s", w->dir);
     if (depth > DEPTH_MAX || ++w->dirs > DIRS_MAX) {
         close(fd);
-        return err_set(w->err, GRPC_RESOURCE_EXHAUSTED, 0, "cgroup %s has more than %d levels or %d directories", w->dir,
-                       DEPTH_MAX, DIRS_MAX);
+        return err_set(w->err, GRPC_RESOURCE_EXHAUSTED, 0,
+                       "cgroup %s has more than %d levels or %d directories", w->dir, DEPTH_MAX, DIRS_MAX);
     }
     DIR *d = fdopendir(fd);
     while (r == 0 && d && (e = readdir(d)))
@@ -118,7 +122,8 @@ static int leave_remove(struct walk *w, int parent, const char *name)
     if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
         return 0;
     if (errno == EBUSY)
-        return err_set(w->err, GRPC_FAILED_PRECONDITION, EBUSY, "cgroup %s (%s) still has processes", w->dir, name);
+        return err_set(w->err, GRPC_FAILED_PRECONDITION, EBUSY, "cgroup %s (%s) still has processes", w->dir,
+                       name);
     return err_set(w->err, GRPC_INTERNAL, errno, "cannot remove cgroup %s (%s)", w->dir, name);
 }
 
@@ -227,6 +232,6 @@ int cgroup_kill(const struct cgroups *c, const char *dir, int timeout_ms, struct
         kill_all(c, dir, pids, n);
         nanosleep(&pause, NULL);
     }
-    return err_set(err, GRPC_INTERNAL, 0, "cgroup %s: %zu processes (first: %d) survived SIGKILL for %d ms", dir, n, pids[0],
-                   timeout_ms);
+    return err_set(err, GRPC_INTERNAL, 0, "cgroup %s: %zu processes (first: %d) survived SIGKILL for %d ms",
+                   dir, n, pids[0], timeout_ms);
 }

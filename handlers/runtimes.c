@@ -117,6 +117,15 @@ static void entry_init(struct entry *e, struct runtimes *rs, const struct handle
         make_root(e->rt.root);
 }
 
+static const struct runtime *by_name(const struct runtimes *rs, const char *name)
+{
+    for (size_t i = 0; i < rs->n; i++)
+        if (strcmp(rs->entries[i].rt.config->name, name) == 0)
+            return &rs->entries[i].rt;
+    return NULL;
+}
+
+/* One line: what is used for "", and where that is not what the defaults say, why, and what to do. */
 static void tell_default(struct runtimes *rs)
 {
     const struct config *c = &rs->daemon->config;
@@ -128,7 +137,9 @@ static void tell_default(struct runtimes *rs)
     if (rt->unusable)
         log_error("default handler %s cannot be used: %s", rt->config->name, rt->unusable);
     else if (strcmp(rt->config->name, c->default_handler) != 0)
-        log_warn("default handler is %s, because %s cannot be used here", rt->config->name, c->default_handler);
+        log_warn("default handler is %s, because %s cannot be used: %s", rt->config->name, c->default_handler,
+                 by_name(rs, c->default_handler) ? by_name(rs, c->default_handler)->unusable
+                                                 : "not configured");
 }
 
 /* "crun version 1.8.1" gives "crun 1.8.1"; the first word tells what it really is. */
@@ -270,14 +281,6 @@ void runtimes_free(struct runtimes *rs)
 const struct runtime *runtime_at(const struct runtimes *rs, size_t i)
 {
     return i < rs->n ? &rs->entries[i].rt : NULL;
-}
-
-static const struct runtime *by_name(const struct runtimes *rs, const char *name)
-{
-    for (size_t i = 0; i < rs->n; i++)
-        if (strcmp(rs->entries[i].rt.config->name, name) == 0)
-            return &rs->entries[i].rt;
-    return NULL;
 }
 
 const struct runtime *runtime_default(const struct runtimes *rs)

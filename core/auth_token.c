@@ -17,7 +17,7 @@ static bool is_header_text(const char *s)
 
 static int take_token(const json_t *doc, const char *what, struct auth_token *t, struct err *err)
 {
-    const char *token, *access, *refresh;
+    const char *token = NULL, *access = NULL, *refresh = NULL;
 
     int r = json_doc_text(doc, what, "token", AUTH_TOKEN_MAX, &token, err);
     if (r == 0)

@@ -194,8 +194,11 @@ int config_take(struct config *c, struct yaml_doc *doc, const struct config_slot
 {
     for (size_t i = 0; i < config_keys_n; i++) {
         const struct config_key *k = &config_keys[i];
-        if (!slots[i].value && !is_empty_list(k, doc))
+        if (!slots[i].value) {
+            if (is_empty_list(k, doc))
+                replace_list(config_field(c, k), NULL, 0);
             continue;
+        }
         int rc = take_one(c, k, doc, &slots[i], err);
         if (rc < 0)
             return rc;

@@ -141,7 +141,7 @@ int json_doc_number(const json_t *object, const char *what, const char *key, uin
 int json_doc_texts(const json_t *object, const char *what, const char *key, size_t max_items, size_t max_bytes,
                    char ***ret_list, size_t *ret_n, struct err *err)
 {
-    const json_t *array, *item;
+    const json_t *array = NULL, *item;
     size_t i;
 
     int r = json_doc_array(object, what, key, max_items, &array, err);

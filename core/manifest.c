@@ -82,8 +82,8 @@ static void descriptor_done(struct descriptor *d)
 static int parse_descriptor(const json_t *o, const char *what, uint64_t size_max, struct descriptor *d,
                             struct err *err)
 {
-    const char *media_type, *digest;
-    bool sized;
+    const char *media_type = NULL, *digest = NULL;
+    bool sized = false;
 
     if (!o || !json_is_object(o))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s is missing or not an object", what);
@@ -149,7 +149,7 @@ static int parse_layer(const json_t *o, const char *what, struct manifest_layer 
 
 static int parse_image(const json_t *doc, struct manifest *m, struct err *err)
 {
-    const json_t *layers, *layer;
+    const json_t *layers = NULL, *layer;
     char what[64];
     size_t i;
 
@@ -247,7 +247,7 @@ static int parse_entry(const json_t *o, const char *what, struct manifest_entry 
 
 static int parse_index(const json_t *doc, struct manifest *m, struct err *err)
 {
-    const json_t *entries, *entry;
+    const json_t *entries = NULL, *entry;
     char what[64];
     size_t i;
 
@@ -319,8 +319,8 @@ static int decide_type(const json_t *doc, const char *content_type, const char *
 
 static int parse_document(const json_t *doc, const char *content_type, struct manifest *m, struct err *err)
 {
-    enum manifest_type type;
-    const char *own_type;
+    enum manifest_type type = TYPE_UNKNOWN;
+    const char *own_type = NULL;
 
     if (!json_is_object(doc))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "manifest is not a JSON object");

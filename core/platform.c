@@ -40,6 +40,7 @@
 #define HOST_ARCHITECTURE "mips64le"
 #define HOST_VARIANT      NULL
 #else
+/* cppcheck-suppress preprocessorErrorDirective */
 #error "name this machine's architecture as Go does (GOARCH)"
 #endif
 

@@ -33,24 +33,17 @@ const char *yaml_node_kind(const yaml_node_t *node)
     }
 }
 
-static int error_at(const struct yaml_doc *d, size_t line, struct err *err, const char *fmt, va_list ap)
-{
-    char text[ERR_MSG_SIZE];
-
-    vsnprintf(text, sizeof(text), fmt, ap);
-    if (line)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s:%zu: %s", d->name, line, text);
-    return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s: %s", d->name, text);
-}
-
 int yaml_doc_error(const struct yaml_doc *d, const yaml_node_t *node, struct err *err, const char *fmt, ...)
 {
+    char text[ERR_MSG_SIZE];
     va_list ap;
 
     va_start(ap, fmt);
-    int r = error_at(d, node ? yaml_node_line(node) : 0, err, fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    return r;
+    if (node)
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s:%zu: %s", d->name, yaml_node_line(node), text);
+    return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s: %s", d->name, text);
 }
 
 bool yaml_doc_pair(struct yaml_doc *d, const yaml_node_t *mapping, size_t i, const char **ret_key,

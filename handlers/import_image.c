@@ -147,7 +147,7 @@ static int read_member(const struct import *p, const char *path, const char *dig
     if (n < 0)
         return err_sys(err, errno, "cannot read %s in the archive", path);
     if (ret_text->truncated)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "archive %s: %s has more than %d bytes", p->path, path,
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s in the archive has more than %d bytes", path,
                        MANIFEST_MAX);
     buf_add(ret_text, "", 0);
     struct digest *sum = digest_new(digest);

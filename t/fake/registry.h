@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,9 +32,11 @@ static inline int fake_start(void **state)
     close(in[0]);
     close(out[1]);
     fake.in = in[1];
-    ssize_t n = read(out[0], line, sizeof(line) - 1);
+    size_t n = 0;
+    while (n < sizeof(line) - 1 && !strchr(line, '\n') && read(out[0], line + n, 1) == 1)
+        n++;
     close(out[0]);
-    return n > 0 && sscanf(line, "%d %d", &fake.port, &fake.other) == 2 ? 0 : -1;
+    return sscanf(line, "%d %d", &fake.port, &fake.other) == 2 ? 0 : -1;
 }
 
 static inline int fake_stop(void **state)

@@ -260,7 +260,7 @@ static void goes_through_the_proxy(void **state)
     (void)state;
     /* the fake server answers 404 to an absolute URL it does not know: what matters is that it was asked */
     cleanup_free char *proxy = mem_printf("http://localhost:%d", fake.port);
-    struct http_request r = {.url = "http://nowhere.invalid/v2/"};
+    struct http_request r = {.url = "http://nowhere.invalid/http/nothing"};
     struct err err;
 
     setenv("http_proxy", proxy, 1);

@@ -72,6 +72,8 @@ static void print_line(struct log_file *f, const char *p, size_t n)
         return;
     }
     FILE *to = f->to[l.is_stderr];
+    if (l.is_stderr)
+        fflush(f->to[0]); /* in order, where both go to one terminal */
     if (f->timestamps && !f->middle[l.is_stderr])
         fprintf(to, "%.*s ", (int)l.time_len, l.time);
     fwrite(l.text, 1, l.text_len, to);

@@ -111,6 +111,7 @@ static int run_command(struct cli *cli, const struct command *c, int argc, char 
         return usage(c, &err);
     }
     int rc = c->run(cli, args, n, argv, &err);
+    fflush(stdout); /* before the error, where both go to one place */
     if (rc == CLI_USAGE)
         return usage(c, &err);
     if (rc < 0) {

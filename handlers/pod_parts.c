@@ -12,8 +12,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
-enum { SHM_SIZE = 64 << 20 };
+enum { SHM_SIZE = 64 << 20, CGROUP_TRIES = 400, CGROUP_WAIT_NS = 5000000 }; /* 2 s in all */
 
 struct pod_flow *pod_flow_new(struct pod *pod)
 {
@@ -58,8 +59,13 @@ static int remove_cgroup(void *arg, int out_fd)
     const struct cgroup_removal *r = arg;
     struct err err = {0};
     cleanup_free char *leaf = mem_printf("%s/cricket-keeper", r->dir);
+    int rc;
 
-    if (cgroup_remove(r->cgroups, r->whole ? r->dir : leaf, &err) == 0)
+    /* A process leaves its cgroup a little after its sockets are closed, which is when the keeper counts as gone. */
+    for (int i = 0;
+         (rc = cgroup_remove(r->cgroups, r->whole ? r->dir : leaf, &err)) == -EBUSY && i < CGROUP_TRIES; i++)
+        nanosleep(&(struct timespec){.tv_nsec = CGROUP_WAIT_NS}, NULL);
+    if (rc == 0)
         return 0;
     dprintf(out_fd, "%s", err.msg);
     return 1;

@@ -12,6 +12,7 @@
 #include "handlers/runtimes.h"
 #include "loop/child.h"
 #include "loop/h2o_bridge.h"
+#include "loop/trim.h"
 #include "netns/cni.h"
 
 #include <errno.h>
@@ -331,6 +332,7 @@ static void on_recovered(void *data)
                 "  crictl --runtime-endpoint %s --image-endpoint %s info\n\n",
                 d->config.listen, d->config.listen);
     notify("READY=1");
+    trim_later(d->loop); /* what only the start needed */
     checkpoint_later(r);
 }
 
@@ -359,6 +361,7 @@ static int run_daemon(const struct options *o)
     loop_run(d.loop);
     timer_stop(&r.checkpoint);
     timer_stop(&r.patience);
+    trim_stop();
     goto out;
 bad:
     log_error("%s", err.msg);

@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "handlers/methods.h"
+#include "loop/trim.h"
 
 #include <utlist.h>
 
@@ -79,6 +80,7 @@ static void on_done(struct flow *f)
 
     if (f->rc < 0)
         log_warn("%s: %s", f->name, f->err.msg);
+    trim_later(op->daemon->loop);
     *op->slot = op->outer;
     if (op->on_end)
         op->on_end(op);

@@ -250,6 +250,7 @@ enum { CHECKPOINT_WAL_BYTES = 1 << 20, CHECKPOINT_EVERY_S = 30, DRAIN_S = 10 };
 
 struct run {
     struct daemon *daemon;
+    const struct options *options;
     struct timer checkpoint, patience;
     char *self;
     int exit_code;
@@ -308,6 +309,33 @@ static void on_stop(void *data, int signal)
     timer_start(&r->patience, r->daemon->loop, DRAIN_S, on_drained, r);
 }
 
+/*
+ * SIGHUP: what can change while pods run. The log's level and the limits of what comes next; registries.yaml and the CNI
+ * directory are looked at on each use anyway. Paths, drivers and handlers belong to what runs: they want a restart.
+ */
+static void on_reload(void *data, int signal)
+{
+    struct run *r = data;
+    struct config *now = &r->daemon->config;
+    struct config next;
+    struct err err;
+
+    (void)signal;
+    if (load_config(r->options, &next, &err) < 0) {
+        log_error("reload: %s; the old configuration stays", err.msg);
+    } else if (log_level_set(next.log_level) < 0) {
+        log_error("reload: log_level \"%s\": use error, warn, info or debug", next.log_level);
+    } else {
+        now->pids_limit = next.pids_limit;
+        now->max_parallel_layers = next.max_parallel_layers;
+        now->pull_idle_timeout_s = next.pull_idle_timeout_s;
+        now->enable_unprivileged_ports = next.enable_unprivileged_ports;
+        now->enable_unprivileged_icmp = next.enable_unprivileged_icmp;
+        log_info("configuration reloaded; log level %s", log_level_name());
+    }
+    config_done(&next);
+}
+
 static void on_recovered(void *data)
 {
     struct run *r = data;
@@ -339,7 +367,7 @@ static void on_recovered(void *data)
 static int run_daemon(const struct options *o)
 {
     struct daemon d = {0};
-    struct run r = {.daemon = &d, .self = own_path()};
+    struct run r = {.daemon = &d, .options = o, .self = own_path()};
     struct err err;
 
     if (load_config(o, &d.config, &err) < 0)
@@ -356,6 +384,7 @@ static int run_daemon(const struct options *o)
     d.bridge = bridge_new(d.loop, RPC_BODY_MAX);
     loop_on_signal(d.loop, SIGTERM, on_stop, &r);
     loop_on_signal(d.loop, SIGINT, on_stop, &r);
+    loop_on_signal(d.loop, SIGHUP, on_reload, &r);
     if (recover_start(&d, on_recovered, &r, &err) < 0)
         goto bad;
     loop_run(d.loop);

@@ -39,3 +39,7 @@ $(SHARED)/tools/crictl:
 	@mkdir -p $(SHARED)/tools/mod
 	printf 'module cricket.test/tools\n\ngo 1.26\n\nrequire sigs.k8s.io/cri-tools $(CRICTL_VERSION)\n' > $(SHARED)/tools/mod/go.mod
 	cd $(SHARED)/tools/mod && GOFLAGS=-mod=mod $(GO) build -o ../crictl sigs.k8s.io/cri-tools/cmd/crictl
+
+# prints the table of docs/performance.md
+bench-memory: bins tools
+	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(SHARED) perl -It/lib bench/memory.pl

@@ -64,10 +64,10 @@ static int drop_capabilities(bool plain, struct err *err)
     for (size_t i = 0; i < n; i++)
         if (held[i])
             capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)keep[i]);
+    /* the bounding set first: it takes CAP_SETPCAP, without which no_new_privs and no exec say the same */
+    (void)capng_apply(CAPNG_SELECT_BOUNDS);
     if (capng_apply(CAPNG_SELECT_CAPS) < 0)
         return err_set(err, GRPC_INTERNAL, 0, "sandbox: cannot drop capabilities");
-    (void)capng_apply(
-        CAPNG_SELECT_BOUNDS); /* refused without CAP_SETPCAP; no_new_privs and no exec say the same */
     return 0;
 }
 

@@ -3,10 +3,10 @@
 #include "core/err.h"
 #include "loop/loop.h"
 
-/* paths: NULL-terminated, copied; files or directories; what does not exist is no error. Mounts are not entered.
+/* paths: NULL-terminated, copied; files or directories; what does not exist is no error. A mount in them is EBUSY.
  * on_done comes once, later; err NULL when all are gone, else the first that is not. */
 int rmtree_start(struct loop *l, const char *const *paths, void (*on_done)(void *data, const struct err *err),
                  void *data, struct err *err) must_check;
 
-/* The work itself, for a function that runs in a child already: it changes the working directory. */
+/* The work itself, for a function that runs in a child already. */
 int rmtree_now(const char *path, struct err *err) must_check;

@@ -27,16 +27,20 @@ static bool digest_is_valid(const char *s)
     return strncmp(s, "sha256:", 7) == 0 && id_is_valid(s + 7);
 }
 
+/* Only what unpack_result_format() writes: no signs, no other spaces, nothing behind it. */
 static int parse_ok(const char *line, struct unpack_result *ret_result)
 {
     struct unpack_result r = {0};
-    int end = 0;
+    char again[UNPACK_RESULT_SIZE];
 
     if (sscanf(line,
-               "ok digest=%71s diff_id=%71s compressed=%19" SCNu64 " unpacked=%19" SCNu64 " files=%19" SCNu64
-               " implied=%19" SCNu64 "%n",
-               r.digest, r.diff_id, &r.compressed, &r.unpacked_bytes, &r.files, &r.implied, &end) != 6 ||
-        line[end] || !digest_is_valid(r.digest) || !digest_is_valid(r.diff_id))
+               "ok digest=%71s diff_id=%71s compressed=%20" SCNu64 " unpacked=%20" SCNu64 " files=%20" SCNu64
+               " implied=%20" SCNu64,
+               r.digest, r.diff_id, &r.compressed, &r.unpacked_bytes, &r.files, &r.implied) != 6 ||
+        !digest_is_valid(r.digest) || !digest_is_valid(r.diff_id))
+        return -EBADMSG;
+    size_t n = unpack_result_format(&r, NULL, again);
+    if (strncmp(line, again, n - 1) != 0 || line[n - 1])
         return -EBADMSG;
     *ret_result = r;
     return 0;

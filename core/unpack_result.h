@@ -12,9 +12,9 @@ struct unpack_result {
     uint64_t compressed;              /* bytes */
     uint64_t unpacked_bytes;          /* bytes of the archive's files, holes not counted */
     uint64_t files;                   /* entries of the archive */
-    uint64_t
-        implied; /* directories that the archive did not have but needed: listed in DIR.implied, NUL-terminated
-                       * paths, "." is DIR; the file exists only if there are any. Rename and remove it together with DIR */
+    /* Directories that the archive did not have but needed. DIR.implied lists them as NUL-terminated paths, "." is DIR;
+     * some may be gone again. The file exists only if there are any: rename and remove it together with DIR. */
+    uint64_t implied;
 };
 
 /* err NULL: "ok ...", else "error ...": a line with its newline. Returns its length. */

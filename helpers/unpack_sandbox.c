@@ -18,7 +18,7 @@ enum { SANITIZED = 0 };
 #endif
 
 enum {
-    FILES_MAX = 256,     /* 8 slots, the input, and one a level where a tree is replaced */
+    FILES_MAX = 128,     /* 8 slots, a few of our own, 66 while a tree is replaced */
     DATA_MAX = 256 << 20 /* zstd's window may be 128 MiB; libarchive's lists of a hostile archive end here */
 };
 
@@ -88,6 +88,8 @@ static const char *const allowed_calls[] = {
     "mkdirat",
     "mknodat",
     "unlinkat",
+    "renameat",
+    "renameat2",
     "linkat",
     "symlinkat",
     "readlinkat",

@@ -5,16 +5,14 @@
 #include "helpers/unpack_tree.h"
 #include "core/mem.h"
 #include "core/tar_entry.h"
+#include "core/tree_remove.h"
 #include "helpers/unpack_dirs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
-
-enum { REMOVE_DEPTH = 200 };
 
 struct tree {
     struct dirs dirs;
@@ -25,32 +23,6 @@ struct tree {
 };
 
 /* ---- what is there already ------------------------------------------------------------------------------------ */
-
-/* Empties the directory; recursion is bounded, a deeper tree (it can be 2000 deep) is an error. */
-static int remove_below(int dir, const char *name, int depth)
-{
-    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r = 0;
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *e;
-
-    if (!d)
-        return -1;
-    if (depth > REMOVE_DEPTH) {
-        errno = ENAMETOOLONG;
-        r = -1;
-    }
-    while (r == 0 && (e = readdir(d))) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        if (unlinkat(fd, e->d_name, 0) == 0 || errno == ENOENT)
-            continue;
-        r = errno == EISDIR ? remove_below(fd, e->d_name, depth + 1) : -1;
-    }
-    int sys = errno;
-    closedir(d);
-    errno = sys;
-    return r == 0 ? unlinkat(dir, name, AT_REMOVEDIR) : r;
-}
 
 /* Takes away what stands where an entry is to be made. Slots may look into what goes: all are closed. */
 static int clear_place(struct tree *t, const char *path, struct err *err)
@@ -64,11 +36,7 @@ static int clear_place(struct tree *t, const char *path, struct err *err)
         return r;
     s->touched = true;
     dirs_implied_drop(&t->dirs, path);
-    if (unlinkat(s->fd, name, 0) == 0)
-        return 0;
-    if (errno != EISDIR || remove_below(s->fd, name, 0) < 0)
-        return tree_fail(err, "replace", path);
-    return 0;
+    return tree_remove_at(s->fd, name) < 0 ? tree_fail(err, "replace", path) : 0;
 }
 
 /* ---- attributes ----------------------------------------------------------------------------------------------- */
@@ -256,7 +224,6 @@ static int make_over(struct tree *t, const struct tree_entry *e, struct err *err
     if (fstatat(s->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return tree_fail(err, "stat", e->path);
     if (S_ISDIR(e->mode) && S_ISDIR(st.st_mode)) {
-        dirs_implied_drop(&t->dirs, e->path);
         dirs_close(&t->dirs); /* one of them may hold the time that this entry changes */
         return 0;
     }
@@ -286,6 +253,8 @@ int tree_make(struct tree *t, const struct tree_entry *e, struct err *err)
             return r;
     }
     s->touched = true;
+    if (S_ISDIR(e->mode))
+        dirs_implied_drop(&t->dirs, e->path);
     return attributes_set(t, s->fd, name, e, err);
 }
 

@@ -163,6 +163,7 @@ def layers():
         l.dir("d", mode=0o755, uid=0, mtime=1300000000).symlink("link", "f").add("link", data=b"replaced, f is not").hardlink("hard", "f").add("f", data=b"third")
         l.hardlink("self", "f").hardlink("self", "./self").hardlink("self", "f").add("hard2", data=b"x").hardlink("hard2", "/f").symlink("link2", "a").symlink("link2", "b")
         l.dir("tree").add("tree/a/b/c/d").symlink("tree", "elsewhere")
+        l.add("abyss/" + "x/" * 2000 + "f").add("abyss", data=b"filled")
     with Layer("names.tar") as l:
         l.add("/absolute/file", data=b"a").add("./dot/./file", data=b"b").dir("slash///").add("slash//file", data=b"c").hardlink("dot/link", "./absolute/file")
         l.hardlink("dot/link2", "/absolute/file").dir(".", mode=0o751, uid=9)

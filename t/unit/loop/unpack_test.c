@@ -339,6 +339,7 @@ static void lets_the_later_entry_win(void **state)
     assert_int_equal(stat_of("out/d").st_mtim.tv_sec, 1300000000);
     assert_true(readlink(link2, text, sizeof(text) - 1) == 1 && text[0] == 'b');
     assert_true(S_ISLNK(stat_of("out/tree").st_mode));
+    assert_content("out/abyss", "filled"); /* after a tree 2000 directories deep */
     clean("out");
 }
 

@@ -1,6 +1,30 @@
 #include "core/config_keys.h"
+#include "core/utf8.h"
 
 #include <string.h>
+
+/*
+ * One character within double quotes; returns its bytes. All that is not ASCII is escaped: YAML takes some characters for
+ * line breaks and refuses others.
+ */
+static size_t add_escaped(struct buf *b, const char *s)
+{
+    static const unsigned char head[] = {0, 0x7f, 0x1f, 0x0f,
+                                         0x07}; /* the first byte's share of the code point, by length */
+    size_t n = utf8_char_len(s, strlen(s));
+    unsigned long code =
+        n ? (unsigned char)s[0] & head[n] : 0xfffd; /* what is no character cannot be written in YAML */
+
+    for (size_t i = 1; i < n; i++)
+        code = code << 6 | ((unsigned char)s[i] & 0x3f);
+    if (code == '"' || code == '\\')
+        buf_addf(b, "\\%c", (int)code);
+    else if (code >= 0x20 && code < 0x7f)
+        buf_add(b, s, 1);
+    else
+        buf_addf(b, "\\U%08lx", code);
+    return n ? n : 1;
+}
 
 /* Plain where YAML cannot read anything else into it; quoted with escapes otherwise. */
 static void add_text(struct buf *b, const char *s)
@@ -15,14 +39,8 @@ static void add_text(struct buf *b, const char *s)
         return;
     }
     buf_adds(b, "\"");
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            buf_addf(b, "\\%c", *s);
-        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            buf_addf(b, "\\x%02x", (unsigned char)*s);
-        else
-            buf_add(b, s, 1);
-    }
+    while (*s)
+        s += add_escaped(b, s);
     buf_adds(b, "\"");
 }
 

@@ -81,18 +81,10 @@ static int check_mount(const Runtime__V1__Mount *m, size_t i, struct err *err)
 
 static int check_namespaces(const struct container *c, const Runtime__V1__NamespaceOption *ns, struct err *err)
 {
-    struct pod *pod = container_pod(c);
-
     if (ns && ns->userns_options && ns->userns_options->mode != RUNTIME__V1__NAMESPACE_MODE__NODE)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
                        "userns_options: user namespaces are not supported: use mode NODE");
     Runtime__V1__NamespaceMode pid = ns ? ns->pid : RUNTIME__V1__NAMESPACE_MODE__POD;
-    if (pid == RUNTIME__V1__NAMESPACE_MODE__POD && !pod->infra && !pod->host_pid)
-        return err_set(err, GRPC_FAILED_PRECONDITION, 0,
-                       "container %s: its pod %s/%s has no shared PID namespace: make the pod with "
-                       "namespace_options.pid POD, "
-                       "or give the container CONTAINER",
-                       c->name, pod->namespace, pod->name);
     if (pid == RUNTIME__V1__NAMESPACE_MODE__TARGET) {
         struct container *t = container_find(c->daemon->containers, ns->target_id, err);
         if (!t)

@@ -295,6 +295,16 @@ static int check_request(const Runtime__V1__CreateContainerRequest *req, struct 
     return 0;
 }
 
+/* The pod was made with a PID namespace for each container, and this container asks for the pod's (CRI's default). */
+static bool lacks_infra(const struct pod *pod, const Runtime__V1__ContainerConfig *config)
+{
+    const Runtime__V1__NamespaceOption *ns = config->linux && config->linux->security_context
+                                                 ? config->linux->security_context->namespace_options
+                                                 : NULL;
+
+    return !pod->infra && !pod->host_pid && (!ns || ns->pid == RUNTIME__V1__NAMESPACE_MODE__POD);
+}
+
 static void answer_existing(struct rpc *rpc, struct container *c)
 {
     struct err err;
@@ -354,6 +364,12 @@ void handle_create_container(struct rpc *rpc)
     struct container *c = container_find_key(d->containers, key);
     if (c) {
         answer_existing(rpc, c);
+        return;
+    }
+    if (lacks_infra(pod, req->config)) {
+        struct op *infra = infra_late_op(pod);
+        op_wait_rpc(infra, rpc);
+        op_start(infra);
         return;
     }
     c = container_new(d, pod, req->config);

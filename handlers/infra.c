@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "handlers/images.h"
+#include "handlers/methods.h"
 #include "handlers/pod_files.h"
 #include "handlers/pod_parts.h"
 #include "handlers/record.h"
@@ -32,7 +33,8 @@ static char *data_dir(const struct pod *pod)
 
 static bool wanted(const struct pod *pod)
 {
-    return pod->daemon->config.infra == INFRA_ALWAYS || (pod->shared_pid && !pod->host_pid);
+    return pod->daemon->config.infra == INFRA_ALWAYS ||
+           ((pod->shared_pid || pod->infra_wanted) && !pod->host_pid);
 }
 
 /* ---- image --------------------------------------------------------------------------------------------------------- */
@@ -354,4 +356,46 @@ int infra_remove(struct flow *f)
     if (child_start(f->loop, &spec, on_runtime_deleted, f, NULL, &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;
+}
+
+/* ---- for a pod that was made without one --------------------------------------------------------------------------- */
+
+static int commit_late(struct flow *f)
+{
+    struct pod_flow *pf = f->data;
+    struct err err;
+
+    return pod_save(pf->pod, &err) < 0 ? flow_error(f, &err) : 0;
+}
+
+static const struct flow_step late_infra_steps[] = {
+    {"pull pause", infra_pull, NULL},
+    {"infra container", infra_start, infra_remove},
+    {"commit", commit_late, NULL},
+    {0},
+};
+
+static void ask_again(struct op *op, struct rpc *rpc)
+{
+    (void)op;
+    rpc->method->handle(rpc);
+}
+
+static void on_late_end(struct op *op)
+{
+    struct pod_flow *pf = op->flow.data;
+
+    pf->pod->infra_wanted = op->flow.rc == 0;
+}
+
+struct op *infra_late_op(struct pod *pod)
+{
+    char *name = mem_printf("infra container of %s/%s", pod->namespace, pod->name);
+    struct op *op = op_new(pod->daemon, &pod->op, late_infra_steps, name, pod_flow_new(pod));
+
+    pod->infra_wanted = true;
+    op->reply = ask_again;
+    op->on_end = on_late_end;
+    op->on_free = pod_flow_free;
+    return op;
 }

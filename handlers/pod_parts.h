@@ -32,6 +32,8 @@ int pod_cni_del(struct flow *f);
 int infra_pull(struct flow *f);
 int infra_start(struct flow *f);
 int infra_remove(struct flow *f);
+/* Starts one in a pod that runs without; calls that wait are dispatched again when it is there, and fail if it fails. */
+struct op *infra_late_op(struct pod *pod);
 /* Makes ROOT/pause, the root filesystem of the built-in pause. */
 int infra_prepare_pause(struct daemon *d, struct err *err) must_check;
 

@@ -36,7 +36,8 @@ struct pod {
     size_t config_len;
 
     /* the infra container; its id is the pod's */
-    bool infra; /* there is one */
+    bool infra_wanted; /* a container asked for the shared PID namespace of a pod that was made without one */
+    bool infra;        /* there is one */
     int infra_pid;
     int infra_pidfd;
     char *infra_image_id;  /* NULL: the built-in pause */

@@ -120,6 +120,8 @@ static void on_keeper(void *data, struct keeper *k, const struct err *err)
         if (strcmp(c->pod_id, pod->id) == 0 && c->state != CONTAINER_STATE_CREATING)
             compare(pod, c, find_in(k, c->id));
     const struct keeper_container_state *infra = find_in(k, pod->id);
+    if (infra)
+        pod->infra = true; /* also one whose late start nobody saw end */
     if (pod->infra && pod->state == POD_READY) {
         if (infra && infra->pid)
             pod->infra_pid = infra->pid;

@@ -302,6 +302,8 @@ static void dump_loads_back(void **state)
     (void)state;
     round_trip("");
     round_trip("default_handler: runc\n");
+    /* what YAML refuses or folds when it is not escaped */
+    round_trip("root: \"/\\x80\\u2028\\u0085\\ufeff\\uffff\\U0001f600\"\n");
     round_trip("root: \"/a b#c: \\\"\\\\\\u00fc\\x01\"\nstate: '/true'\nsandbox_image: x@sha256:"
                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n");
     round_trip(

@@ -227,6 +227,18 @@ static void stop_parts(struct daemon *d)
     free(d->pause_path);
 }
 
+/* Whoever started us may have closed them: then a socket of ours would be some child's stdin. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* sd_notify(3) without its library: one datagram. */
 static void notify(const char *text)
 {
@@ -418,6 +430,7 @@ int main(int argc, char **argv)
     struct options o = {0};
     int opt;
 
+    open_standard_descriptors();
     while ((opt = getopt_long(argc, argv, "h", longopts, NULL)) != -1) {
         switch (opt) {
         case 'c':

@@ -40,6 +40,8 @@ struct child {
     UT_hash_handle hh;
 };
 
+enum { OUT_FD = 3 }; /* of a run function */
+
 extern char **environ;
 
 static struct child *children;
@@ -136,8 +138,11 @@ static void on_input_room(void *data, int events)
 
 static void kill_it(struct child *c)
 {
-    if (!c->exited)
-        kill(c->own_group ? -c->pid : c->pid, SIGKILL);
+    if (c->exited)
+        return;
+    if (c->own_group)
+        kill(-c->pid, SIGKILL);
+    kill(c->pid, SIGKILL); /* also in a group of its own: a fork may not have made its session yet */
 }
 
 static void on_timeout(void *data)
@@ -248,10 +253,14 @@ static int spawn_program(const struct child_spec *s, const int fds[3], pid_t *re
     return -r;
 }
 
-static void run_in_fork(const struct child_spec *s, const int fds[3])
+static void run_in_fork(const struct child_spec *s, const int fds[3], pid_t daemon)
 {
     sigset_t none;
 
+    /* Without the daemon nobody wants the answer, and the next daemon undoes what this one was at: it must not go on. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != daemon)
+        _exit(1);
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
     sigemptyset(&none);
@@ -263,18 +272,22 @@ static void run_in_fork(const struct child_spec *s, const int fds[3])
     dup2(fds[2] >= 0 ? fds[2] : null, 2);
     dup2(fds[2] >= 0 ? fds[2] : null,
          1); /* stray output belongs to the diagnostics, the answer has its own descriptor */
-    _exit(s->run(s->arg, fds[1] >= 0 ? fds[1] : null));
+    /* A copy of a client's connection, or of the lock on the state directory, would outlive the daemon in here. */
+    dup2(fds[1] >= 0 ? fds[1] : null, OUT_FD);
+    close_range(OUT_FD + 1, ~0U, 0);
+    _exit(s->run(s->arg, OUT_FD));
 }
 
 static int spawn(const struct child_spec *s, const int fds[3], pid_t *ret_pid)
 {
     if (s->argv)
         return spawn_program(s, fds, ret_pid);
+    pid_t daemon = getpid();
     *ret_pid = fork();
     if (*ret_pid < 0)
         return -errno;
     if (*ret_pid == 0)
-        run_in_fork(s, fds);
+        run_in_fork(s, fds, daemon);
     return 0;
 }
 

@@ -30,9 +30,9 @@ struct child_spec {
     const char *const *argv; /* the program, looked up in PATH when it has no slash; NULL for a run function */
     const char *const *envp; /* NULL: the daemon's environment */
 
-    /* Called in a fork of the daemon. Its return value is the exit status. It must only make system calls and pure
-     * computation, and writes its answer to out_fd. No descriptor of the daemon but 0, 1, 2 and out_fd may be used,
-     * except those that arg names. */
+    /* Called in a fork of the daemon, with no descriptors but 0, 1, 2 and out_fd. Its return value is the exit status. It
+     * must only make system calls and pure computation, and writes its answer to out_fd. It dies with the daemon: what it
+     * was at is undone by the next one. */
     int (*run)(void *arg, int out_fd);
     void *arg;
 

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int r = tar_unpack(&j, &err);
     r = r == 0 ? input_finish(j.input, digest, diff_id, &err) : r;
     tree_free(j.tree), input_free(j.input), free(copy), close(root), close(in);
-    if (fchdir(was) < 0 || tree_remove_at(dir, "root") < 0 || rmdir(top) < 0 || (r < 0 && !err.msg[0]))
+    if (fchdir(was) < 0 || tree_remove_at(dir, "root", &err) < 0 || rmdir(top) < 0 || (r < 0 && !err.msg[0]))
         abort(); /* something is beside it, or a failure without a reason */
     close(was), close(dir);
     return 0;

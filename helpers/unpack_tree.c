@@ -5,7 +5,7 @@
 #include "helpers/unpack_tree.h"
 #include "core/mem.h"
 #include "core/tar_entry.h"
-#include "core/tree_remove.h"
+#include "core/tree.h"
 #include "helpers/unpack_dirs.h"
 
 #include <errno.h>
@@ -36,7 +36,7 @@ static int clear_place(struct tree *t, const char *path, struct err *err)
         return r;
     s->touched = true;
     dirs_implied_drop(&t->dirs, path);
-    return tree_remove_at(s->fd, name) < 0 ? tree_fail(err, "replace", path) : 0;
+    return tree_remove_at(s->fd, name, err);
 }
 
 /* ---- attributes ----------------------------------------------------------------------------------------------- */

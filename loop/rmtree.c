@@ -1,10 +1,8 @@
 #include "loop/rmtree.h"
 #include "core/mem.h"
-#include "core/tree_remove.h"
+#include "core/tree.h"
 #include "loop/child.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,11 +10,6 @@ struct rmtree {
     void (*on_done)(void *data, const struct err *err);
     void *data;
 };
-
-int rmtree_now(const char *path, struct err *err)
-{
-    return tree_remove_at(AT_FDCWD, path) < 0 ? err_sys(err, errno, "remove %s", path) : 0;
-}
 
 static int run(void *arg, int out_fd)
 {
@@ -26,7 +19,7 @@ static int run(void *arg, int out_fd)
     (void)out_fd;
     for (; *paths; paths++) {
         struct err err = {0};
-        if (rmtree_now(*paths, &err) < 0 && !first.grpc)
+        if (tree_remove(*paths, &err) < 0 && !first.grpc)
             first = err;
     }
     if (first.grpc)

@@ -7,6 +7,3 @@
  * on_done comes once, later; err NULL when all are gone, else the first that is not. */
 int rmtree_start(struct loop *l, const char *const *paths, void (*on_done)(void *data, const struct err *err),
                  void *data, struct err *err) must_check;
-
-/* The work itself, for a function that runs in a child already. */
-int rmtree_now(const char *path, struct err *err) must_check;

@@ -2,6 +2,7 @@
 #include "loop/unpack.c"
 
 #include "core/buf.h"
+#include "core/tree.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -164,8 +165,8 @@ static void clean(const char *name)
     cleanup_free char *dir = in_top(name), *list = mem_printf("%s/%s.implied", top, name);
     struct err err = {0};
 
-    assert_int_equal(rmtree_now(dir, &err), 0);
-    assert_int_equal(rmtree_now(list, &err), 0);
+    assert_int_equal(tree_remove(dir, &err), 0);
+    assert_int_equal(tree_remove(list, &err), 0);
 }
 
 static struct stat stat_of(const char *name)
@@ -800,7 +801,7 @@ static int tear_down(void **state)
 {
     (void)state;
     loop_free(loop);
-    return rmtree_now(top, NULL);
+    return tree_remove(top, &(struct err){0});
 }
 
 int main(void)

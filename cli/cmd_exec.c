@@ -18,6 +18,13 @@ static const struct opt opts[] = {
 
 enum { REPLY_MS = 10000 };
 
+static void print(const ProtobufCBinaryData *b, FILE *to)
+{
+    if (b->len) /* an empty one is NULL */
+        fwrite(b->data, 1, b->len, to);
+    fflush(to);
+}
+
 static int run(struct cli *cli, void *data, int argc, char **argv, struct err *err)
 {
     const struct args *args = data;
@@ -40,9 +47,8 @@ static int run(struct cli *cli, void *data, int argc, char **argv, struct err *e
     if ((rc = cri_call_within(cli, "ExecSync", &req, args->limit_ms ? args->limit_ms + REPLY_MS : 0, &r, err)) <
         0)
         return rc;
-    fwrite(r->stdout.data, 1, r->stdout.len, stdout);
-    fflush(stdout);
-    fwrite(r->stderr.data, 1, r->stderr.len, stderr);
+    print(&r->stdout, stdout);
+    print(&r->stderr, stderr);
     return r->exit_code & 0xff;
 }
 

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 
 enum { STOP_S = 10 };
 
@@ -159,24 +160,44 @@ static int get_image(struct cli *cli, const char *image, const char *creds, int 
     return rc ? rc : unset;
 }
 
+/* In a process of its own, so that the container's last words are shown while it stops. */
+static pid_t stop_aside(const struct cli *cli, const char *id, int grace_s)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        struct cli own = {.endpoint = cli->endpoint, .timeout_ms = cli->timeout_ms};
+        struct err err = {0};
+        if (container_stop(&own, id, grace_s, &err) < 0 && err.grpc != GRPC_NOT_FOUND)
+            fprintf(stderr, "cricket run: stopping the container: %s\n", err.msg);
+        _exit(0); /* exit() would write the parent's buffered output once more */
+    }
+    if (pid < 0)
+        fprintf(stderr, "cricket run: cannot stop the container: %s\n", strerror(errno));
+    return pid;
+}
+
 /* Until the container has exited. The first signal asks it to stop, the second kills it. */
 static int follow_to_end(struct cli *cli, const struct run_pod *p, int signals, int *ret_code, struct err *err)
 {
+    static const int graces[] = {STOP_S, 0};
     cleanup_log_file struct log_file log = {.fd = -1, .inotify = -1};
-    struct follow_end end;
-    int rc, grace = STOP_S;
+    pid_t stops[countof(graces)];
+    struct follow_end end = {0};
+    size_t n = 0;
+    int rc;
 
     log_file_init(&log, p->log_path, false, stdout, stderr);
     while (!(rc = follow_container(cli, p->container_id, &log, signals, &end, err)) && end.interrupted) {
         signal_read(signals);
-        if ((rc = cri_cancel_fd(cli, signals, err)) < 0)
-            return rc;
-        rc = container_stop(cli, p->container_id, grace, err);
-        grace = 0;
-        if ((rc < 0 && err->grpc != GRPC_CANCELLED && err->grpc != GRPC_NOT_FOUND) ||
-            (rc = cri_cancel_fd(cli, -1, err)) < 0)
-            return rc;
+        if (n < countof(graces)) {
+            stops[n] = stop_aside(cli, p->container_id, graces[n]);
+            n++;
+        }
     }
+    for (size_t i = 0; i < n; i++)
+        if (stops[i] > 0)
+            waitpid(stops[i], NULL, 0);
     *ret_code = end.gone ? EXIT_ERROR : end.exit_code & 0xff;
     if (!rc && end.gone)
         fprintf(stderr, "cricket run: the container was removed while it ran\n");

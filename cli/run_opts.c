@@ -127,6 +127,8 @@ char *run_name_of_image(const char *image)
     char *name = mem_alloc(NAME_LIMIT + 1);
     size_t n = 0;
 
+    if (!strncmp(p, "sha256:", 7))
+        p = ""; /* an id says nothing */
     for (; *p && *p != ':' && *p != '@' && n < NAME_LIMIT / 2; p++) {
         char c = (char)tolower((unsigned char)*p);
         if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))

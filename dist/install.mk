@@ -17,7 +17,7 @@ install: bins
 	install -m 0644 $(BUILD)/cricketd.service $(DESTDIR)$(UNITDIR)/cricketd.service
 	install -m 0644 dist/cricket.8 dist/cricketd.8 $(DESTDIR)$(MANDIR)/
 	install -m 0644 dist/cricket.bash $(DESTDIR)$(COMPLDIR)/cricket
-	$(BUILD)/cricketd config default > $(BUILD)/config.yaml.example
+	$(BUILD)/cricketd config default | sed -e 's|^helper_dir: .*|helper_dir: $(LIBEXECDIR)|' -e '/^[^#]/s/^/#/' > $(BUILD)/config.yaml.example
 	install -m 0644 $(BUILD)/config.yaml.example $(DESTDIR)$(SYSCONFDIR)/cricket/config.yaml.example
 
 uninstall:

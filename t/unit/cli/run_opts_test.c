@@ -112,6 +112,7 @@ static void names(void **state)
     } rows[] = {{"docker.io/library/busybox:1.36", "busybox"},
                 {"localhost:5000/My_App@sha256:00", "my-app"},
                 {"x/___", "pod"},
+                {"sha256:0123", "pod"},
                 {"a--b.", "a-b"}};
     static const char *const bad[] = {
         "", "-a", "a-", "A", "a_b", "a.b", "0123456789012345678901234567890123456789012345678901234567890123"};

@@ -133,7 +133,7 @@ static size_t log_chunk(struct container *c, enum cri_log_stream stream, size_t 
 /* While the command runs its stderr is its own words, not yet the container's output. */
 static size_t keep_tail(struct container *c, size_t n)
 {
-    const char *from = n > TAIL_MAX ? scratch + n - TAIL_MAX : scratch;
+    const char *from = n > TAIL_MAX ? scratch + (n - TAIL_MAX) : scratch;
     size_t add = n > TAIL_MAX ? TAIL_MAX : n;
     size_t keep = c->tail_len + add > TAIL_MAX ? TAIL_MAX - add : c->tail_len;
 

@@ -1,3 +1,4 @@
+#define ERR_IMPLEMENTATION
 #include "core/err.h"
 
 #include <errno.h>

@@ -55,3 +55,11 @@ int err_errno(const struct err *err);
 
 /* "NOT_FOUND" and the like; "CODE(99)"-like text is never returned: unknown codes are "UNKNOWN". */
 const char *grpc_code_name(int code);
+
+/* The analyzer cannot know that these always give a negative number. */
+#if defined(__clang_analyzer__) && !defined(ERR_IMPLEMENTATION)
+#define err_set(err, ...)  ((void)(err), -1)
+#define err_sys(err, ...)  ((void)(err), -1)
+#define err_wrap(err, ...) ((void)(err), -1)
+#define err_errno(err)     ((void)(err), -1)
+#endif

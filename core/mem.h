@@ -3,12 +3,14 @@
 #include "core/cleanup.h"
 #include <stddef.h>
 
-void *mem_alloc(size_t size);            /* zeroed; size 0 gives a pointer that may be freed */
-void *mem_realloc(void *p, size_t size); /* not zeroed */
+#define never_null __attribute__((returns_nonnull))
+
+void *mem_alloc(size_t size) never_null;            /* zeroed; size 0 gives a pointer that may be freed */
+void *mem_realloc(void *p, size_t size) never_null; /* not zeroed */
 void *mem_grow(void *array, size_t *cap, size_t want,
                size_t item);     /* doubles *cap until it is >= want; new part zeroed */
 char *mem_strdup(const char *s); /* NULL gives NULL */
-char *mem_strndup(const char *s, size_t n);
-void *mem_dup(const void *p, size_t n);
-char *mem_printf(const char *fmt, ...) printf_like(1, 2);
+char *mem_strndup(const char *s, size_t n) never_null;
+void *mem_dup(const void *p, size_t n) never_null;
+char *mem_printf(const char *fmt, ...) never_null printf_like(1, 2);
 #define mem_new(type) ((type *)mem_alloc(sizeof(type)))

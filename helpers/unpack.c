@@ -10,6 +10,7 @@
 #include "helpers/unpack_sandbox.h"
 #include "helpers/unpack_tar.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -68,6 +69,7 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 /* The list's file is opened while there is still a way out of the directory. */
 static int open_places(const struct options *o, int *ret_dir, int *ret_implied, struct err *err)
 {
+    assert(o->dir);
     cleanup_free char *list = mem_printf("%s.implied", o->dir);
     int dir = open(o->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 

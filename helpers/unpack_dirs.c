@@ -1,6 +1,7 @@
 #include "helpers/unpack_dirs.h"
 #include "core/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -262,12 +263,13 @@ static int parent_over(struct dirs *d, struct dir_slot *s, const char *name, con
 /* One missing parent; the directory that it is in is there. */
 static int parent_make(struct dirs *d, const char *dir, int depth, struct err *err)
 {
-    struct dir_slot *s;
+    struct dir_slot *s = NULL;
     const char *name;
     int r = dirs_of(d, dir, &s, &name, err);
 
     if (r < 0)
         return r;
+    assert(s);
     if (mkdirat(s->fd, name, 0755) < 0)
         return errno == EEXIST ? parent_over(d, s, name, dir, depth, err) : tree_fail(err, "mkdir", dir);
     s->touched = true;
@@ -325,11 +327,12 @@ void dirs_init(struct dirs *d, int root, bool plain)
 
 void dirs_done(struct dirs *d)
 {
-    struct implied *i, *next;
+    struct implied *i = d->implied, *next;
 
     dirs_close(d);
-    HASH_ITER (hh, d->implied, i, next) {
-        HASH_DEL(d->implied, i);
+    HASH_CLEAR(hh, d->implied); /* the table; the items stay linked */
+    for (; i; i = next) {
+        next = i->hh.next;
         free(i);
     }
 }

@@ -172,6 +172,7 @@ ssize_t input_read(struct input *in, const void **ret_bytes, struct err *err)
 {
     ssize_t n;
 
+    *ret_bytes = in->out;
     if (in->ended)
         return 0;
     if (!in->begun) {
@@ -193,8 +194,7 @@ static void digest_text(EVP_MD_CTX *c, char ret_text[static INPUT_DIGEST_SIZE])
     unsigned char md[32];
 
     EVP_DigestFinal_ex(c, md, NULL);
-    memcpy(ret_text, "sha256:", 7);
-    hex_of(md, sizeof(md), ret_text + 7);
+    hex_of(md, sizeof(md), stpcpy(ret_text, "sha256:"));
 }
 
 int input_finish(struct input *in, char ret_digest[static INPUT_DIGEST_SIZE],

@@ -94,7 +94,7 @@ void container_delete_from_runtime(struct container *c)
 
     if (c->deleting)
         return;
-    if (runtime_find(c->daemon->runtimes, container_pod(c)->handler, &rt, &err) < 0) {
+    if (runtime_find(c->daemon->runtimes, container_pod(c)->runtime, &rt, &err) < 0) {
         log_error("container %s: %s", c->id, err.msg);
         return;
     }

@@ -90,7 +90,7 @@ static bool wants_host_devices(const struct container *c, const Runtime__V1__Con
     struct err err;
 
     return config->linux && config->linux->security_context && config->linux->security_context->privileged &&
-           runtime_find(c->daemon->runtimes, container_pod(c)->handler, &rt, &err) == 0 &&
+           runtime_find(c->daemon->runtimes, container_pod(c)->runtime, &rt, &err) == 0 &&
            !rt->config->privileged_without_host_devices;
 }
 
@@ -302,7 +302,8 @@ static bool lacks_infra(const struct pod *pod, const Runtime__V1__ContainerConfi
                                                  ? config->linux->security_context->namespace_options
                                                  : NULL;
 
-    return !pod->infra && !pod->host_pid && (!ns || ns->pid == RUNTIME__V1__NAMESPACE_MODE__POD);
+    return (!pod->infra || !pod->infra_pid) && !pod->host_pid &&
+           (!ns || ns->pid == RUNTIME__V1__NAMESPACE_MODE__POD);
 }
 
 static void answer_existing(struct rpc *rpc, struct container *c)

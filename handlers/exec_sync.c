@@ -142,7 +142,7 @@ static int start(struct exec *x, struct container *c, const Runtime__V1__ExecSyn
 {
     const struct runtime *rt;
 
-    if (runtime_find(c->daemon->runtimes, container_pod(c)->handler, &rt, err) < 0 ||
+    if (runtime_find(c->daemon->runtimes, container_pod(c)->runtime, &rt, err) < 0 ||
         write_process(c, req, x->process_file, err) < 0)
         return err_errno(err);
     struct runtime_exec rx = {

@@ -13,7 +13,7 @@
 #include "loop/rootfs.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,9 +41,11 @@ static bool wanted(const struct pod *pod)
 
 static void use_image(struct pod *pod, const struct image *image)
 {
+    free(pod->infra_image_id);
     pod->infra_image_id = mem_strdup(image->id);
     image_use(pod->daemon->images, image);
     pod->infra_image_used = true;
+    pod->infra = true;
 }
 
 static void on_pulled(void *data, const char *image_id, const struct err *err)
@@ -72,9 +74,12 @@ int infra_pull(struct flow *f)
     const char *ref = pod->daemon->config.sandbox_image;
     struct err err;
 
-    pod->infra = wanted(pod);
-    if (!pod->infra || !ref || !ref[0])
+    if (!wanted(pod))
         return 0;
+    if (!ref || !ref[0]) {
+        pod->infra = true;
+        return 0;
+    }
     const struct image *image = image_find(images, ref);
     if (image) {
         use_image(pod, image);
@@ -163,15 +168,26 @@ static int write_spec(struct pod_flow *pf, const struct infra_image *im, const s
     return file_write(file, json, strlen(json), 0600, err);
 }
 
+static void close_pidfd(struct pod *pod)
+{
+    if (pod->infra_pidfd >= 0)
+        close(steal_fd(&pod->infra_pidfd));
+}
+
+void infra_runs(struct pod *pod, int pid)
+{
+    close_pidfd(pod);
+    pod->infra_pid = pid;
+    pod->infra_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
 static void on_created(void *data, int pid, const struct err *err)
 {
     struct flow *f = data;
     struct pod_flow *pf = f->data;
 
-    if (!err) {
-        pf->pod->infra_pid = pid;
-        pf->pod->infra_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    }
+    if (!err)
+        infra_runs(pf->pod, pid);
     flow_done(f, err);
 }
 
@@ -185,8 +201,12 @@ static int run_it(struct flow *f, const struct infra_image *im, const struct ima
     cleanup_free char *pid_file = mem_printf("%s/pid", dir);
     cleanup_free char *log_file = mem_printf("%s/runtime.log", dir);
 
-    if (runtime_find(pod->daemon->runtimes, pod->handler, &rt, &err) < 0 || write_spec(pf, im, user, &err) < 0)
+    if (runtime_find(pod->daemon->runtimes, pod->runtime, &rt, &err) < 0 || write_spec(pf, im, user, &err) < 0)
         return flow_error(f, &err);
+    if (!pod->keeper) {
+        err_set(&err, GRPC_UNAVAILABLE, 0, "pod %s/%s: its keeper died: try again", pod->namespace, pod->name);
+        return flow_error(f, &err);
+    }
     struct runtime_create rc = {
         .id = pod->id, .bundle = dir, .pid_file = pid_file, .log_file = log_file, .run = true};
     cleanup_free char **argv = runtime_create_argv(rt, &rc);
@@ -201,6 +221,16 @@ static int run_it(struct flow *f, const struct infra_image *im, const struct ima
     return FLOW_WAIT;
 }
 
+static int no_image(struct flow *f)
+{
+    struct pod_flow *pf = f->data;
+    struct err err;
+
+    err_set(&err, GRPC_NOT_FOUND, 0, "sandbox_image %s was removed meanwhile: try again",
+            pf->pod->daemon->config.sandbox_image);
+    return flow_error(f, &err);
+}
+
 static void on_rootfs(void *data, struct image_user *user, const struct err *err)
 {
     struct flow *f = data;
@@ -213,6 +243,10 @@ static void on_rootfs(void *data, struct image_user *user, const struct err *err
     }
     const struct image *image = image_find(pod->daemon->images, pod->infra_image_id);
     size_t n = 0, e = 0, k = 0;
+    if (!image) {
+        flow_resume(f, no_image(f));
+        return;
+    }
     while (image->config->entrypoint[n])
         n++;
     while (image->config->cmd[e])
@@ -245,11 +279,8 @@ static int start_from_image(struct flow *f)
     const struct image *image = image_find(pod->daemon->images, pod->infra_image_id);
     struct err err;
 
-    if (!image) {
-        err_set(&err, GRPC_NOT_FOUND, 0, "sandbox_image %s was removed meanwhile: try again",
-                pod->daemon->config.sandbox_image);
-        return flow_error(f, &err);
-    }
+    if (!image)
+        return no_image(f);
     cleanup_free char *dir = bundle_dir(pod);
     cleanup_free char *target = mem_printf("%s/rootfs", dir);
     cleanup_free char *data = data_dir(pod);
@@ -290,9 +321,7 @@ void infra_exited(struct pod *pod)
 {
     struct err err;
 
-    if (pod->infra_pidfd >= 0)
-        close(pod->infra_pidfd);
-    pod->infra_pidfd = -1;
+    close_pidfd(pod);
     pod->infra_pid = 0;
     pod->infra_exited = true;
     if (!pod->op) {
@@ -306,19 +335,53 @@ void infra_exited(struct pod *pod)
         keeper_forget(pod->keeper, pod->id);
 }
 
+/* The undo of infra_pull(): the image may have been taken long before there is a container. */
+int infra_release_image(struct flow *f)
+{
+    struct pod_flow *pf = f->data;
+    struct pod *pod = pf->pod;
+
+    if (pod->infra_image_used)
+        image_unuse(pod->daemon->images, pod->infra_image_id);
+    pod->infra_image_used = false;
+    return 0;
+}
+
 static void on_rootfs_removed(void *data, const struct err *err)
 {
     struct flow *f = data;
     struct pod_flow *pf = f->data;
-    struct pod *pod = pf->pod;
 
     if (!err) {
-        pod->infra = false;
-        if (pod->infra_image_used)
-            image_unuse(pod->daemon->images, pod->infra_image_id);
-        pod->infra_image_used = false;
+        pf->pod->infra = false;
+        (void)!infra_release_image(f);
     }
     flow_done(f, err);
+}
+
+static int remove_files(struct flow *f)
+{
+    struct pod_flow *pf = f->data;
+    struct pod *pod = pf->pod;
+    struct err err;
+    cleanup_free char *dir = bundle_dir(pod);
+    cleanup_free char *target = mem_printf("%s/rootfs", dir);
+    cleanup_free char *data_path = data_dir(pod);
+
+    close_pidfd(pod);
+    pod->infra_pid = 0;
+    if (rootfs_remove(f->loop, data_path, target, on_rootfs_removed, f, &err) < 0)
+        return flow_error(f, &err);
+    return FLOW_WAIT;
+}
+
+/* SIGKILL; true if it was alive. */
+static bool kill_infra(const struct pod *pod)
+{
+    struct pollfd p = {.fd = pod->infra_pidfd, .events = POLLIN}; /* readable once it has ended */
+
+    return pod->infra_pidfd >= 0 && poll(&p, 1, 0) == 0 &&
+           syscall(SYS_pidfd_send_signal, pod->infra_pidfd, SIGKILL, NULL, 0) == 0;
 }
 
 static void on_runtime_deleted(void *data, struct child_result *r)
@@ -327,17 +390,16 @@ static void on_runtime_deleted(void *data, struct child_result *r)
     struct pod_flow *pf = f->data;
     struct pod *pod = pf->pod;
     struct err err;
-    cleanup_free char *dir = bundle_dir(pod);
-    cleanup_free char *target = mem_printf("%s/rootfs", dir);
-    cleanup_free char *data_path = data_dir(pod);
 
-    (void)r; /* "container does not exist" is no news: what may be left are files, removed next */
-    pod->infra_pid = 0;
-    if (pod->infra_pidfd >= 0)
-        close(pod->infra_pidfd);
-    pod->infra_pidfd = -1;
-    if (rootfs_remove(f->loop, data_path, target, on_rootfs_removed, f, &err) < 0)
+    /* that the runtime does not know it is no news; that it still runs is */
+    if (child_check(r, "the runtime's delete", &err) < 0 && kill_infra(pod)) {
+        err_wrap(&err, "infra container");
         flow_done(f, &err);
+        return;
+    }
+    int rc = remove_files(f);
+    if (rc != FLOW_WAIT)
+        flow_resume(f, rc);
 }
 
 int infra_remove(struct flow *f)
@@ -349,8 +411,12 @@ int infra_remove(struct flow *f)
 
     if (!pod->infra)
         return 0;
-    if (runtime_find(pod->daemon->runtimes, pod->handler, &rt, &err) < 0)
-        return flow_error(f, &err);
+    if (runtime_find(pod->daemon->runtimes, pod->runtime, &rt, &err) < 0) {
+        /* its handler is gone from the configuration: the pod must be able to go, too */
+        log_error("%s: infra container: %s", f->name, err.msg);
+        (void)!kill_infra(pod);
+        return remove_files(f);
+    }
     cleanup_free char **argv = runtime_delete_argv(rt, pod->id, NULL);
     struct child_spec spec = {.argv = (const char *const *)argv, .timeout_ms = CREATE_TIMEOUT_MS};
     if (child_start(f->loop, &spec, on_runtime_deleted, f, NULL, &err) < 0)
@@ -365,11 +431,13 @@ static int commit_late(struct flow *f)
     struct pod_flow *pf = f->data;
     struct err err;
 
+    free(pf->pod->step);
+    pf->pod->step = NULL;
     return pod_save(pf->pod, &err) < 0 ? flow_error(f, &err) : 0;
 }
 
 static const struct flow_step late_infra_steps[] = {
-    {"pull pause", infra_pull, NULL},
+    {"pull pause", infra_pull, infra_release_image},
     {"infra container", infra_start, infra_remove},
     {"commit", commit_late, NULL},
     {0},
@@ -381,11 +449,30 @@ static void ask_again(struct op *op, struct rpc *rpc)
     rpc->method->handle(rpc);
 }
 
+/* A ready pod with a step in its row: a daemon that is killed meanwhile undoes it at its next start. */
+static void journal_late(struct flow *f)
+{
+    struct pod_flow *pf = f->data;
+    struct err err;
+
+    free(pf->pod->step);
+    pf->pod->step = mem_strdup(f->steps[f->at].name);
+    if (pod_save(pf->pod, &err) < 0)
+        log_error("%s: cannot journal: %s", f->name, err.msg);
+}
+
 static void on_late_end(struct op *op)
 {
     struct pod_flow *pf = op->flow.data;
+    struct err err;
 
     pf->pod->infra_wanted = op->flow.rc == 0;
+    if (op->flow.rc == 0)
+        return;
+    free(pf->pod->step);
+    pf->pod->step = NULL;
+    if (pod_save(pf->pod, &err) < 0)
+        log_error("%s: %s", op->name, err.msg);
 }
 
 struct op *infra_late_op(struct pod *pod)
@@ -394,6 +481,7 @@ struct op *infra_late_op(struct pod *pod)
     struct op *op = op_new(pod->daemon, &pod->op, late_infra_steps, name, pod_flow_new(pod));
 
     pod->infra_wanted = true;
+    op->flow.on_step = journal_late;
     op->reply = ask_again;
     op->on_end = on_late_end;
     op->on_free = pod_flow_free;

@@ -29,6 +29,7 @@ void pod_flow_free(struct op *op)
 {
     struct pod_flow *pf = op->flow.data;
 
+    timer_stop(&pf->retry);
     runtime__v1__pod_sandbox_config__free_unpacked(pf->config, NULL);
     free(pf);
 }
@@ -175,120 +176,7 @@ int pod_unpin_namespaces(struct flow *f)
 
 struct cni *pod_cni(const struct pod *pod)
 {
-    return daemon_cni(pod->daemon, pod->handler);
-}
-
-/* ---- keeper -------------------------------------------------------------------------------------------------------- */
-
-struct keeper_spec pod_keeper_spec(const struct pod *pod)
-{
-    return (struct keeper_spec){
-        .binary = pod->daemon->keeper_path,
-        .dir = pod->dir,
-        .pod_id = pod->id,
-        .cgroup = pod->daemon->config.cgroup_driver == CGROUP_DRIVER_CGROUPFS ? pod->cgroup_dir : NULL,
-    };
-}
-
-static void on_keeper_exit(void *data, const struct keeper_exit *x)
-{
-    struct pod *pod = data;
-    struct err err = {0};
-
-    if (strcmp(x->container_id, pod->id) == 0) {
-        infra_exited(pod);
-        return;
-    }
-    struct container *c = container_find(pod->daemon->containers, x->container_id, &err);
-    if (c)
-        container_exited(c, x);
-    else
-        keeper_forget(pod->keeper, x->container_id); /* its start failed and was undone */
-}
-
-static void on_keeper_restarted(void *data, struct keeper *k, const struct err *err)
-{
-    struct pod *pod = data;
-
-    pod->keeper = k;
-    if (err)
-        log_error("pod %s/%s: its keeper cannot be started again: %s", pod->namespace, pod->name, err->msg);
-}
-
-static void on_keeper_lost(void *data)
-{
-    struct pod *pod = data;
-    struct err err;
-    struct keeper *old = pod->keeper;
-
-    pod->keeper = NULL;
-    log_error("pod %s/%s: its keeper died; starting another", pod->namespace, pod->name);
-    struct keeper_spec spec = pod_keeper_spec(pod);
-    if (keeper_restart(old, &spec, on_keeper_restarted, pod, &err) < 0)
-        log_error("pod %s/%s: %s", pod->namespace, pod->name, err.msg);
-}
-
-const struct keeper_events pod_keeper_events = {.on_exit = on_keeper_exit, .on_lost = on_keeper_lost};
-
-static void on_keeper_ready(void *data, struct keeper *k, const struct err *err)
-{
-    struct flow *f = data;
-    struct pod_flow *pf = f->data;
-
-    pf->pod->keeper = k;
-    flow_done(f, err);
-}
-
-int pod_start_keeper(struct flow *f)
-{
-    struct pod_flow *pf = f->data;
-    struct err err;
-    struct keeper_spec spec = pod_keeper_spec(pf->pod);
-
-    if (keeper_start(f->loop, &spec, &pod_keeper_events, pf->pod, on_keeper_ready, f, &err) < 0)
-        return flow_error(f, &err);
-    return FLOW_WAIT;
-}
-
-static void on_keeper_quit(void *data, const struct err *err)
-{
-    struct flow *f = data;
-    struct pod_flow *pf = f->data;
-
-    pf->pod->keeper = NULL;
-    flow_done(f, err);
-}
-
-static void quit_found_keeper(void *data, struct keeper *k, const struct err *err)
-{
-    struct flow *f = data;
-    struct pod_flow *pf = f->data;
-    struct err e;
-
-    if (!k) { /* none runs: nothing to end */
-        flow_resume(f, 0);
-        return;
-    }
-    (void)err;
-    pf->pod->keeper = k;
-    if (keeper_quit(k, on_keeper_quit, f, &e) < 0)
-        flow_done(f, &e);
-}
-
-int pod_end_keeper(struct flow *f)
-{
-    struct pod_flow *pf = f->data;
-    struct err err;
-
-    if (pf->pod->keeper) {
-        if (keeper_quit(pf->pod->keeper, on_keeper_quit, f, &err) < 0)
-            return flow_error(f, &err);
-        return FLOW_WAIT;
-    }
-    /* after a restart, or when its start was not seen to succeed: ask whoever listens */
-    if (keeper_connect(f->loop, pf->pod->dir, &pod_keeper_events, pf->pod, quit_found_keeper, f, &err) < 0)
-        return flow_error(f, &err);
-    return FLOW_WAIT;
+    return daemon_cni(pod->daemon, pod->runtime);
 }
 
 /* ---- network ------------------------------------------------------------------------------------------------------- */

@@ -12,7 +12,8 @@ struct pod_flow {
     Runtime__V1__PodSandboxConfig *config;
     struct cni_op *cni;
     struct image_pull *pull;
-    struct sub_ops *subs;
+    struct timer retry; /* of a step that has to wait for a process to be gone */
+    int tries;
 };
 struct pod_flow *pod_flow_new(struct pod *pod);
 void pod_flow_free(struct op *op); /* an op's on_free */
@@ -23,13 +24,18 @@ int pod_make_files(struct flow *f);
 int pod_remove_files(struct flow *f);
 int pod_pin_namespaces(struct flow *f);
 int pod_unpin_namespaces(struct flow *f);
-int pod_start_keeper(struct flow *f);
-int pod_end_keeper(struct flow *f);
 int pod_cni_add(struct flow *f);
 int pod_cni_del(struct flow *f);
 
+/* handlers/pod_keeper.c */
+int pod_start_keeper(struct flow *f);
+int pod_end_keeper(struct flow *f);
+/* None of the pod's containers is wanted any more: what runs is dropped when it ends, what is being created is killed. */
+void pod_keeper_forget_all(struct pod *pod);
+
 /* handlers/infra.c */
 int infra_pull(struct flow *f);
+int infra_release_image(struct flow *f);
 int infra_start(struct flow *f);
 int infra_remove(struct flow *f);
 /* Starts one in a pod that runs without; calls that wait are dispatched again when it is there, and fail if it fails. */
@@ -39,6 +45,7 @@ int infra_prepare_pause(struct daemon *d, struct err *err) must_check;
 
 struct keeper_spec pod_keeper_spec(const struct pod *pod); /* its strings are the pod's and the daemon's */
 struct cni *pod_cni(const struct pod *pod);
+void infra_runs(struct pod *pod, int pid);
 void infra_exited(struct pod *pod);
 
 /* What the pod's keeper tells; data is the pod. */

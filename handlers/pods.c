@@ -27,7 +27,9 @@ void pods_free(struct pods *p)
 
 char *pod_key(const Runtime__V1__PodSandboxMetadata *m)
 {
-    return mem_printf("%s/%s/%s/%u", m->namespace_, m->name, m->uid, m->attempt);
+    /* with lengths: a slash in a name must not make two pods one */
+    return mem_printf("%zu/%zu/%s/%s/%s/%u", strlen(m->namespace_), strlen(m->name), m->namespace_, m->name,
+                      m->uid, m->attempt);
 }
 
 /* What is read from the config, by a new pod and by one that is loaded. */
@@ -70,7 +72,8 @@ static struct pod *make(struct daemon *d, const char *id)
     return pod;
 }
 
-struct pod *pod_new(struct daemon *d, const Runtime__V1__PodSandboxConfig *config, const char *handler)
+struct pod *pod_new(struct daemon *d, const Runtime__V1__PodSandboxConfig *config, const char *handler,
+                    const char *runtime)
 {
     char id[ID_SIZE];
 
@@ -79,6 +82,7 @@ struct pod *pod_new(struct daemon *d, const Runtime__V1__PodSandboxConfig *confi
     take_config(pod, config);
     pod->config = message_pack(&config->base, &pod->config_len);
     pod->handler = mem_strdup(handler);
+    pod->runtime = mem_strdup(runtime);
     pod->state = POD_CREATING;
     pod->created_ns = time_now_ns();
     snprintf(pod->boot_id, sizeof(pod->boot_id), "%s", d->host.boot_id);
@@ -97,6 +101,7 @@ struct pod *pod_unknown(struct daemon *d, const char *id)
     take_config(pod, &config);
     pod->config = message_pack(&config.base, &pod->config_len);
     pod->handler = mem_strdup("");
+    pod->runtime = mem_strdup("");
     pod->state = POD_CREATING;
     pod->infra = true; /* perhaps */
     pod->cgroup_parent = cgroup_parent_default(d->config.cgroup_driver, id);
@@ -113,6 +118,8 @@ void pod_free(struct pod *pod)
     HASH_DELETE(hh_id, pod->daemon->pods->by_id, pod);
     HASH_DELETE(hh_key, pod->daemon->pods->by_key, pod);
     keeper_disconnect(pod->keeper);
+    keeper_disconnect(pod->lost_keeper);
+    timer_stop(&pod->keeper_timer);
     if (pod->infra_pidfd >= 0)
         close(pod->infra_pidfd);
     kv_done(&pod->labels);
@@ -123,6 +130,7 @@ void pod_free(struct pod *pod)
     free(pod->namespace);
     free(pod->uid);
     free(pod->handler);
+    free(pod->runtime);
     free(pod->cgroup_parent);
     free(pod->cgroup_dir);
     free(pod->dir);
@@ -192,12 +200,12 @@ char *pod_path(const struct pod *pod, const char *name)
 
 int pod_save(struct pod *pod, struct err *err)
 {
-    json_t *o =
-        json_pack("{s:i, s:s, s:I, s:s, s:s*, s:b, s:s*, s:b, s:i, s:s*, s:b, s:o}", "state", pod->state,
-                  "boot", pod->boot_id, "created", (json_int_t)pod->created_ns, "handler", pod->handler,
-                  "cgroup_parent", pod->cgroup_parent, "cgroup_parent_is_ours", pod->cgroup_parent_is_ours,
-                  "step", pod->step, "infra", pod->infra, "infra_pid", pod->infra_pid, "infra_image",
-                  pod->infra_image_id, "infra_exited", pod->infra_exited, "ips", record_array(pod->ips));
+    json_t *o = json_pack("{s:i, s:s, s:I, s:s, s:s, s:s*, s:b, s:s*, s:b, s:i, s:s*, s:b, s:o}", "state",
+                          pod->state, "boot", pod->boot_id, "created", (json_int_t)pod->created_ns, "handler",
+                          pod->handler, "runtime", pod->runtime, "cgroup_parent", pod->cgroup_parent,
+                          "cgroup_parent_is_ours", pod->cgroup_parent_is_ours, "step", pod->step, "infra",
+                          pod->infra, "infra_pid", pod->infra_pid, "infra_image", pod->infra_image_id,
+                          "infra_exited", pod->infra_exited, "ips", record_array(pod->ips));
     if (!o)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "pod %s: a path or name in it is not valid UTF-8",
                        pod->id);
@@ -225,6 +233,9 @@ static void take_record(struct pod *pod, const json_t *o)
     pod->handler = record_string(o, "handler");
     if (!pod->handler)
         pod->handler = mem_strdup("");
+    pod->runtime = record_string(o, "runtime");
+    if (!pod->runtime)
+        pod->runtime = mem_strdup(pod->handler);
     pod->cgroup_parent = record_string(o, "cgroup_parent");
     if (pod->cgroup_parent)
         pod->cgroup_dir = cgroup_parent_dir(pod->daemon->config.cgroup_driver, pod->cgroup_parent);

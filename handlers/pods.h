@@ -15,12 +15,14 @@ enum pod_state { POD_CREATING, POD_READY, POD_NOTREADY };
 
 struct pod {
     char id[ID_SIZE];
-    char *key; /* namespace/name/uid/attempt: what may exist once */
+    char *key; /* of namespace, name, uid and attempt: what may exist once */
     char *name, *namespace, *uid;
     uint32_t attempt;
     enum pod_state state;
     int64_t created_ns;
     char *handler; /* as the request named it; "" is the default one */
+    char *
+        runtime; /* the handler that this meant when the pod was made: the default may change, what runs does not */
     struct kv_list labels, annotations;
     char **ips; /* NULL-terminated; NULL: none. The first is the primary one */
     bool host_network, host_ipc, host_pid, shared_pid;
@@ -44,7 +46,10 @@ struct pod {
     bool infra_image_used; /* image_use() was called */
     bool infra_exited;
 
-    struct keeper *keeper; /* NULL while none is connected */
+    struct keeper *keeper;      /* NULL while none is connected */
+    struct keeper *lost_keeper; /* it died, and is being started again */
+    struct timer keeper_timer;  /* until the next try */
+    struct flow *keeper_waiter; /* a step that waits for the restart's outcome */
     struct op *op;
     struct daemon *daemon;
     UT_hash_handle hh_id, hh_key;
@@ -54,7 +59,8 @@ struct pods *pods_new(void);
 void pods_free(struct pods *p);
 
 /* Reserves the name. The config is copied (packed). */
-struct pod *pod_new(struct daemon *d, const Runtime__V1__PodSandboxConfig *config, const char *handler);
+struct pod *pod_new(struct daemon *d, const Runtime__V1__PodSandboxConfig *config, const char *handler,
+                    const char *runtime);
 /* A pod of which only the id is known, as one that is being made: to be undone. */
 struct pod *pod_unknown(struct daemon *d, const char *id);
 void pod_free(struct pod *pod);                          /* takes it out of the table, too; no row is touched */

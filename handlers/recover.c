@@ -59,6 +59,27 @@ static void pod_of_earlier_boot(struct pod *pod)
         log_error("pod %s: %s", pod->id, err.msg);
 }
 
+/* ---- undo ---------------------------------------------------------------------------------------------------------- */
+
+static void undo(struct op *op, const char *step)
+{
+    int at = step ? flow_step_find(op->flow.steps, step) : -1;
+
+    if (at < 0) { /* journaled by another version, or not known: each undo copes with what was not done */
+        at = 0;
+        while (op->flow.steps[at + 1].name)
+            at++;
+    }
+    err_set(&op->flow.err, GRPC_ABORTED, 0, "the daemon was restarted in step \"%s\": undoing it",
+            step ? step : "?");
+    flow_unwind(&op->flow, at);
+}
+
+void run_pod_undo(struct pod *pod, const char *step)
+{
+    undo(run_pod_op(pod), step);
+}
+
 /* ---- same boot ----------------------------------------------------------------------------------------------------- */
 
 static void lost_exit(struct container *c)
@@ -103,6 +124,29 @@ static const struct keeper_container_state *find_in(const struct keeper *k, cons
     return NULL;
 }
 
+/* The keeper first: a runtime's command that is under way would make what was just undone. */
+static void undo_half_made_pod(struct pod *pod)
+{
+    cleanup_free char *step = mem_strdup(pod->step);
+
+    pod_keeper_forget_all(pod);
+    run_pod_undo(pod, step);
+}
+
+static void compare_infra(struct pod *pod, const struct keeper_container_state *k)
+{
+    if (pod->state == POD_READY && pod->step) {
+        cleanup_free char *step = mem_strdup(pod->step);
+        if (k)
+            keeper_forget(pod->keeper, pod->id);
+        undo(infra_late_op(pod), step); /* the kubelet asks again */
+    } else if (k && k->pid) {
+        infra_runs(pod, k->pid);
+    } else if (pod->infra && pod->state == POD_READY && !(k && k->ended)) { /* ended: on_exit follows */
+        infra_exited(pod);
+    }
+}
+
 struct pod_recovery {
     struct recovery *recovery;
     struct pod *pod;
@@ -114,20 +158,18 @@ static void on_keeper(void *data, struct keeper *k, const struct err *err)
     struct pod *pod = pr->pod;
 
     pod->keeper = k;
+    if (pod->state == POD_CREATING) {
+        undo_half_made_pod(pod);
+        one_done(pr->recovery);
+        free(pr);
+        return;
+    }
     if (err && pod->state == POD_READY)
         log_error("pod %s/%s: its keeper is gone: %s", pod->namespace, pod->name, err->msg);
     for (struct container *c = containers_first(pod->daemon->containers); c; c = containers_next(c))
         if (strcmp(c->pod_id, pod->id) == 0 && c->state != CONTAINER_STATE_CREATING)
             compare(pod, c, find_in(k, c->id));
-    const struct keeper_container_state *infra = find_in(k, pod->id);
-    if (infra)
-        pod->infra = true; /* also one whose late start nobody saw end */
-    if (pod->infra && pod->state == POD_READY) {
-        if (infra && infra->pid)
-            pod->infra_pid = infra->pid;
-        else if (!infra)
-            infra_exited(pod);
-    }
+    compare_infra(pod, find_in(k, pod->id));
     if (!k && pod->state == POD_READY) {
         /* without a keeper nothing can be started in it: the kubelet makes a new one */
         struct err ignored;
@@ -153,26 +195,7 @@ static void find_keeper(struct recovery *r, struct pod *pod)
 
 /* ---- what was being made ------------------------------------------------------------------------------------------- */
 
-static void undo(struct op *op, const char *step)
-{
-    int at = step ? flow_step_find(op->flow.steps, step) : -1;
-
-    if (at < 0) { /* journaled by another version, or not known: each undo copes with what was not done */
-        at = 0;
-        while (op->flow.steps[at + 1].name)
-            at++;
-    }
-    err_set(&op->flow.err, GRPC_ABORTED, 0, "the daemon was restarted in step \"%s\": undoing it",
-            step ? step : "?");
-    flow_unwind(&op->flow, at);
-}
-
-void run_pod_undo(struct pod *pod, const char *step)
-{
-    undo(run_pod_op(pod), step);
-}
-
-static void undo_half_made(struct daemon *d)
+static void undo_half_made_containers(struct daemon *d)
 {
     for (struct container *c = containers_first(d->containers), *next; c; c = next) {
         next = containers_next(c);
@@ -181,22 +204,17 @@ static void undo_half_made(struct daemon *d)
             undo(create_container_op(c), step);
         }
     }
-    for (struct pod *pod = pods_first(d->pods), *next; pod; pod = next) {
-        next = pods_next(pod);
-        if (pod->state == POD_CREATING) {
-            cleanup_free char *step = mem_strdup(pod->step);
-            run_pod_undo(pod, step);
-        }
-    }
 }
 
 static void on_orphan(void *data, int pid, int status)
 {
     struct daemon *d = data;
 
-    for (struct pod *pod = pods_first(d->pods); pod; pod = pods_next(pod))
-        if (pod->keeper && keeper_orphan(pod->keeper, pid, status))
+    for (struct pod *pod = pods_first(d->pods); pod; pod = pods_next(pod)) {
+        struct keeper *k = pod->keeper ? pod->keeper : pod->lost_keeper;
+        if (k && keeper_orphan(k, pid, status))
             return;
+    }
 }
 
 static void nothing_to_find(void *data)
@@ -214,13 +232,16 @@ int recover_start(struct daemon *d, void (*on_done)(void *data), void *data, str
     for (struct container *c = containers_first(d->containers); c; c = containers_next(c))
         if (strcmp(c->boot_id, d->host.boot_id) != 0 && c->state != CONTAINER_STATE_CREATING)
             stopped_by_reboot(c);
-    for (struct pod *pod = pods_first(d->pods); pod; pod = pods_next(pod)) {
-        if (strcmp(pod->boot_id, d->host.boot_id) != 0)
-            pod_of_earlier_boot(pod);
-        else if (pod->state != POD_CREATING)
+    undo_half_made_containers(d);
+    for (struct pod *pod = pods_first(d->pods), *next; pod; pod = next) {
+        next = pods_next(pod);
+        if (strcmp(pod->boot_id, d->host.boot_id) == 0)
             find_keeper(r, pod);
+        else if (pod->state == POD_CREATING)
+            undo_half_made_pod(pod);
+        else
+            pod_of_earlier_boot(pod);
     }
-    undo_half_made(d);
     sweep_start(d);
     loop_defer(d->loop, nothing_to_find, r);
     return 0;

@@ -14,7 +14,8 @@ static int commit_pod(struct flow *f);
 
 const struct flow_step run_pod_steps[] = {
     {"cgroup", pod_claim_cgroup, pod_release_cgroup},
-    {"pull pause", infra_pull, NULL}, /* only where an infra container is wanted, and has an image */
+    {"pull pause", infra_pull,
+     infra_release_image}, /* only where an infra container is wanted, and has an image */
     {"files", pod_make_files, pod_remove_files},
     {"namespaces", pod_pin_namespaces, pod_unpin_namespaces},
     {"keeper", pod_start_keeper, pod_end_keeper},
@@ -221,7 +222,7 @@ void handle_run_pod_sandbox(struct rpc *rpc)
         answer_existing(rpc, pod);
         return;
     }
-    pod = pod_new(d, req->config, req->runtime_handler);
+    pod = pod_new(d, req->config, req->runtime_handler, rt->config->name);
     struct op *op = run_pod_op(pod);
     op_wait_rpc(op, rpc);
     op_start(op);

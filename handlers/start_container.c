@@ -65,7 +65,7 @@ static int run_it(struct flow *f)
     cleanup_free char *log_file = container_path(c, "runtime.log");
     cleanup_free char *console = c->tty ? container_path(c, "tty") : NULL;
 
-    if (runtime_find(c->daemon->runtimes, pod->handler, &rt, &err) < 0)
+    if (runtime_find(c->daemon->runtimes, pod->runtime, &rt, &err) < 0)
         return flow_error(f, &err);
     if (!pod->keeper) {
         err_set(&err, GRPC_UNAVAILABLE, 0, "container %s: the keeper of its pod is being restarted: try again",

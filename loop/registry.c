@@ -82,6 +82,8 @@ struct registry_request {
     char *sent;      /* the Authorization of the question that was answered last */
     char *token_key; /* under which the token that is asked for will be kept */
     struct err err;  /* of the last failure */
+    struct err
+        lie; /* of an endpoint that sent wrong bytes: that the next one has none at all is not the news */
 };
 
 static void ask(struct registry_request *q);
@@ -280,9 +282,10 @@ static void again_after(struct registry_request *q, double seconds)
 
 static void next_endpoint(struct registry_request *q)
 {
-    struct err err = q->err;
-
+    if (q->err.grpc == GRPC_DATA_LOSS)
+        q->lie = q->err;
     if (++q->tried >= q->session->endpoints.n) {
+        struct err err = q->lie.grpc ? q->lie : q->err;
         end(q, &err);
         return;
     }
@@ -520,7 +523,8 @@ static ssize_t on_body(void *data, const void *p, size_t n)
     if (!q->good)
         return (ssize_t)n; /* of an error's text the first bytes are kept */
     if (q->body.truncated) {
-        err_set(&q->err, GRPC_DATA_LOSS, 0, "more than %zu bytes", q->max);
+        err_set(&q->err, GRPC_DATA_LOSS, 0, "more than the limit of %zu bytes for a manifest or config",
+                q->max);
         return HTTP_ABORT;
     }
     digest_add(q->sum, p, n);

@@ -4,7 +4,7 @@
  *
  * Endpoints are tried in the order of registries.yaml. What may pass (no connection, cut off, 429, 5xx) is tried again up to
  * REGISTRY_RETRIES times, later and later or when Retry-After says; then, as with any other failure, the next endpoint is
- * tried. The last endpoint's failure is reported: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE or DATA_LOSS.
+ * tried. The last endpoint's failure is reported, but wrong bytes of an earlier one before it: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE or DATA_LOSS.
  * A blob that breaks off goes on by Range where it stopped, at the same endpoint or at the next.
  */
 #pragma once

@@ -333,6 +333,18 @@ static void falls_back_to_the_registry(void **state)
     assert_int_equal(session->first, 1);
 }
 
+static void reports_a_lie_before_an_absence(void **state)
+{
+    cleanup_free char *conf = mem_printf("mirrors:\n  \"127.0.0.1:%d\":\n    endpoint: "
+                                         "[\"http://127.0.0.1:%d\"]\n    rewrite:\n      \"missing\": lies\n",
+                                         fake.port, fake.other);
+
+    (void)state;
+    open_image("missing/but-mirrored", NULL, conf);
+    get_manifest("latest");
+    assert_int_equal(seen.err.grpc, GRPC_DATA_LOSS);
+}
+
 static void cancels_at_any_time(void **state)
 {
     static const char *const hows[] = {"plain/e", "broken/e", "bearer/e", "silent/e"};
@@ -358,9 +370,16 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(gets_a_manifest),        cmocka_unit_test(logs_in),      T(takes_credentials_of_the_file),
-        T(asks_for_a_token_once),  T(gets_blobs_whatever_happens), cmocka_unit_test(explains_bad_blobs),
-        T(explains_bad_manifests), T(tries_the_mirrors_first),     T(falls_back_to_the_registry),
+        T(gets_a_manifest),
+        cmocka_unit_test(logs_in),
+        T(takes_credentials_of_the_file),
+        T(asks_for_a_token_once),
+        T(gets_blobs_whatever_happens),
+        cmocka_unit_test(explains_bad_blobs),
+        T(explains_bad_manifests),
+        T(tries_the_mirrors_first),
+        T(falls_back_to_the_registry),
+        T(reports_a_lie_before_an_absence),
         T(cancels_at_any_time),
     };
     if (log_level_set("error") < 0)

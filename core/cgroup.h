@@ -61,7 +61,7 @@ char *cgroup_container_dir(enum cgroup_driver driver, const char *parent, const 
 /* Makes dir in every hierarchy that the mounts show, cpuset inherited. Existing ones are fine. */
 int cgroup_make(const struct cgroups *c, const char *dir, struct err *err) must_check;
 /* Removes dir and its children (8 levels, 1024 directories) where they hold no process. What is gone already is fine;
- * a directory that is busy is an error that names it. "/" is refused. */
+ * a directory that stays busy for a second is an error that names it. "/" is refused. */
 int cgroup_remove(const struct cgroups *c, const char *dir, struct err *err) must_check;
 /* Any hierarchy still has it. Fast: safe on the loop. */
 bool cgroup_exists(const struct cgroups *c, const char *dir);

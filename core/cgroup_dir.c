@@ -90,6 +90,7 @@ int cgroup_make(const struct cgroups *c, const char *dir, struct err *err)
 struct walk {
     int (*leave)(struct walk *w, int parent, const char *name); /* called for each directory, children first */
     unsigned dirs;
+    unsigned polls; /* of directories that are busy, all together */
     struct err *err;
     const char *dir; /* for errors */
     pid_t *pids;
@@ -117,10 +118,20 @@ static int walk_tree(struct walk *w, int parent, const char *name, int depth)
     return r < 0 ? r : w->leave(w, parent, name);
 }
 
+/* A process that has ended, and is not even a zombie any more, keeps its cgroup busy for a moment. */
+enum { BUSY_POLLS = 100, BUSY_POLL_MS = 10 };
+
 static int leave_remove(struct walk *w, int parent, const char *name)
 {
-    if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-        return 0;
+    const struct timespec pause = {.tv_nsec = BUSY_POLL_MS * 1000000L};
+
+    for (;;) {
+        if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+            return 0;
+        if (errno != EBUSY || w->polls++ >= BUSY_POLLS)
+            break;
+        nanosleep(&pause, NULL);
+    }
     if (errno == EBUSY)
         return err_set(w->err, GRPC_FAILED_PRECONDITION, EBUSY, "cgroup %s (%s) still has processes", w->dir,
                        name);

@@ -36,6 +36,9 @@ static void record(struct container *c, const struct keeper_exit *x)
         close(c->pidfd);
     c->pidfd = -1;
     c->finished_ns = x->finished_ns;
+    /* a process may have ended before its runtime said that it runs */
+    if (c->started_ns > c->finished_ns)
+        c->started_ns = c->finished_ns;
     c->exit_code = x->known ? x->code : 255;
     if (!x->known)
         set_text(&c->message, "its exit code is lost: the process that kept it (cricket-keeper) died before");
@@ -71,16 +74,31 @@ void container_exited(struct container *c, const struct keeper_exit *x)
         fn(c->on_exit_data);
 }
 
+/* Every OCI runtime has a directory ROOT/ID for as long as it knows the container. */
+static bool runtime_knows(const struct container *c)
+{
+    const struct runtime *rt;
+    struct err err;
+
+    if (runtime_find(c->daemon->runtimes, container_pod(c)->handler, &rt, &err) < 0)
+        return true;
+    cleanup_free char *path = mem_printf("%s/%s", rt->root, c->id);
+    return access(path, F_OK) == 0;
+}
+
 static void on_deleted(void *data, struct child_result *r)
 {
     struct container *c = data;
     struct err err;
 
     c->deleting = NULL;
-    if (child_check(r, "delete", &err) < 0)
-        /* a container that the runtime does not know is what we want; what else there is shows at removal */
-        log_debug("container %s: %s", c->id, err.msg);
-    c->in_runtime = false;
+    set_text(&c->undeleted, NULL);
+    int rc = child_check(r, "delete", &err);
+    c->in_runtime = runtime_knows(c); /* a delete that fails may have done it, and one that succeeds may not */
+    if (c->in_runtime) {
+        set_text(&c->undeleted, rc < 0 ? err.msg : "delete succeeds, and the container is still there");
+        log_warn("container %s: %s", c->id, c->undeleted);
+    }
     void (*fn)(void *) = c->on_deleted;
     c->on_deleted = NULL;
     if (fn)

@@ -96,6 +96,7 @@ void container_free(struct container *c)
     free(c->dir);
     free(c->step);
     free(c->config);
+    free(c->undeleted);
     free(c);
 }
 

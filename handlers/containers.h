@@ -49,6 +49,7 @@ struct container {
     void (*on_exit)(void *data); /* a flow that waits for the end of the process */
     void *on_exit_data;
     struct child *deleting; /* the runtime's delete that follows an exit */
+    char *undeleted;        /* why the latest one failed; NULL: it did not */
     void (*on_deleted)(void *data);
     void *on_deleted_data;
     struct op *op;
@@ -81,7 +82,8 @@ void container_set_running(struct container *c, int pid, int64_t started_ns);
 void container_exited(struct container *c, const struct keeper_exit *x);
 /* Calls fn when the runtime's delete is over; at once through the loop when none runs. */
 void container_after_delete(struct container *c, void (*fn)(void *data), void *data);
-/* Has the runtime forget it (delete --force), in_runtime is false afterwards. The completion comes as on_deleted. */
+/* Has the runtime forget it (delete --force): in_runtime is false afterwards, or undeleted says why not. The completion
+ * comes as on_deleted. */
 void container_delete_from_runtime(struct container *c);
 /* Sends a signal to init, or for SIGKILL without an own PID namespace to all its processes. */
 int container_signal(struct container *c, int signal, struct err *err) must_check;

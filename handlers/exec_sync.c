@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { OUTPUT_MAX = 16 << 20, SPEC_MAX = 4 << 20 }; /* as containerd: the rest of a stream is dropped */
+/* Of both streams together, so that the reply stays below what clients take (16 MiB); the rest is dropped. */
+enum { OUTPUT_MAX = (16 << 20) - 1024, SPEC_MAX = 4 << 20 };
 
 struct exec {
     struct rpc *rpc; /* NULL: the client went away */
@@ -101,8 +102,9 @@ static void on_done(void *data, struct child_result *r)
     } else if (code != 0 && runtime_failed(x, &err) < 0) {
         rpc_fail(x->rpc, &err);
     } else {
-        reply.stdout = (ProtobufCBinaryData){r->out.len, (uint8_t *)r->out.data};
+        size_t room = OUTPUT_MAX - r->err.len;
         reply.stderr = (ProtobufCBinaryData){r->err.len, (uint8_t *)r->err.data};
+        reply.stdout = (ProtobufCBinaryData){r->out.len < room ? r->out.len : room, (uint8_t *)r->out.data};
         reply.exit_code = code;
         rpc_reply(x->rpc, &reply.base);
     }

@@ -33,9 +33,20 @@ static int stop_it(struct flow *f)
     return FLOW_WAIT;
 }
 
-static void resume(void *data)
+static void after_delete(void *data)
 {
-    flow_resume(data, 0);
+    struct flow *f = data;
+    struct container_flow *cf = f->data;
+    const struct container *c = cf->container;
+    struct err err;
+
+    if (!c->in_runtime) {
+        flow_resume(f, 0);
+        return;
+    }
+    err_set(&err, GRPC_INTERNAL, 0, "container %s (%.13s) cannot be removed: its runtime fails: %s", c->name,
+            c->id, c->undeleted ? c->undeleted : "it could not be started");
+    flow_done(f, &err);
 }
 
 static int delete_from_runtime(struct flow *f)
@@ -46,7 +57,7 @@ static int delete_from_runtime(struct flow *f)
     if (!c->in_runtime)
         return 0;
     container_delete_from_runtime(c);
-    container_after_delete(c, resume, f);
+    container_after_delete(c, after_delete, f);
     return FLOW_WAIT;
 }
 

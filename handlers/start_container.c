@@ -7,12 +7,14 @@
 
 #include <string.h>
 
+static int clear_the_way(struct flow *f);
 static int run_it(struct flow *f);
 static int delete_it(struct flow *f);
 static int commit(struct flow *f);
 
 /* "create" and "start" of the OCI runtime are one call: nothing of ours happens between them. */
 static const struct flow_step start_container_steps[] = {
+    {"clear the way", clear_the_way, NULL},
     {"run", run_it, delete_it},
     {"commit", commit, NULL},
     {0},
@@ -52,6 +54,23 @@ static void on_created(void *data, int pid, const struct err *err)
     if (err)
         explain(sf->container, err, &words);
     flow_done(f, err ? &words : NULL);
+}
+
+static void resume(void *data)
+{
+    flow_resume(data, 0);
+}
+
+/* An earlier start failed, and so did the runtime's delete: what is left has the same id. */
+static int clear_the_way(struct flow *f)
+{
+    struct start_flow *sf = f->data;
+
+    if (!sf->container->in_runtime)
+        return 0;
+    container_delete_from_runtime(sf->container);
+    container_after_delete(sf->container, resume, f);
+    return FLOW_WAIT;
 }
 
 static int run_it(struct flow *f)
@@ -97,11 +116,6 @@ static int run_it(struct flow *f)
     if (keeper_create(pod->keeper, &kc, on_created, f, &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;
-}
-
-static void resume(void *data)
-{
-    flow_resume(data, 0);
 }
 
 static int delete_it(struct flow *f)

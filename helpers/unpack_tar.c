@@ -11,16 +11,33 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-enum { XATTRS_MAX = 128 };
+enum { XATTRS_MAX = 128, TAR_BLOCK = 512 };
 
 struct reader {
     struct tar_job *job;
     struct archive *archive;
     struct err input_err; /* what the input said; libarchive only knows that it failed */
     bool input_failed;
+    bool padded;
     char path[TAR_PATH_SIZE], link[TAR_PATH_SIZE];
     struct tree_xattr xattrs[XATTRS_MAX];
 };
+
+/*
+ * The zeros that fill the last block, where an archive ends without them: umoci-insert makes such layers, and every reader
+ * written in Go takes them. Data that was cut short cannot hide behind it, since both digests are of the bytes that came.
+ */
+static la_ssize_t missing_padding(struct reader *r, const void **ret_bytes)
+{
+    static const char zeros[TAR_BLOCK];
+    size_t over = (size_t)(r->job->input->tar_bytes % TAR_BLOCK);
+
+    if (over == 0 || r->padded)
+        return 0;
+    r->padded = true;
+    *ret_bytes = zeros;
+    return (la_ssize_t)(TAR_BLOCK - over);
+}
 
 static la_ssize_t on_read(struct archive *a, void *data, const void **ret_bytes)
 {
@@ -31,7 +48,7 @@ static la_ssize_t on_read(struct archive *a, void *data, const void **ret_bytes)
         r->input_failed = true;
         archive_set_error(a, EIO, "%s", r->input_err.msg);
     }
-    return n;
+    return n == 0 ? missing_padding(r, ret_bytes) : n;
 }
 
 static int archive_failed(struct reader *r, const char *path, struct err *err)

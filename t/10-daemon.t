@@ -21,7 +21,7 @@ for my $bad (['--nonsense'], ['--listen'], ['--listen', 'tcp://127.0.0.1:1'], ['
 # ---- configuration -------------------------------------------------------------------------------------------------------
 for my $row (
     ["nonsense: 1\n",                       qr/bad\.yaml:1.*nonsense/s],
-    ["log_level: info\npids_limit: many\n", qr/bad\.yaml:2.*pids_limit/s],
+    ["containers:\n  pids_limit: many\n", qr/bad\.yaml:2.*pids_limit/s],
     ["log_level: loud\n",                   qr/log_level.*loud/s],
     ["log_level: [\n",                      qr/bad\.yaml/],
   ) {
@@ -119,7 +119,7 @@ $c->stop;
 
 # ---- nodes that lack something -------------------------------------------------------------------------------------------
 unlink glob "$c->{dir}/cni/conf/*";
-$c->{config} = {cni_default_bridge => JSON::PP::false()};
+$c->{config} = {cni => {default_bridge => JSON::PP::false()}};
 $c->start;
 %condition = map { $_->{type} => $_ } @{$c->call('Status')->{status}{conditions}};
 ok !$condition{NetworkReady}{status}, 'no CNI configuration: not NetworkReady';

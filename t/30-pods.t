@@ -6,7 +6,7 @@ use Cricket;
 my $c = Cricket->new(registry => 1);
 my $plugin = $c->fake('cni-plugin', 'faulty', 'bridge');
 spew("$c->{dir}/cni/conf/10-test.conflist", slurp("$c->{dir}/cni/conf/10-test.conflist") =~ s/"type" : "bridge"/"type" : "faulty"/r);
-$c->{config} = {cni_bin_dirs => ["$c->{dir}/bin", '/usr/lib/cni', '/opt/cni/bin']};
+$c->{config} = {cni => {bin_dirs => ["$c->{dir}/bin", '/usr/lib/cni', '/opt/cni/bin']}};
 $c->start;
 
 sub status { return $c->call('PodSandboxStatus', {pod_sandbox_id => $_[0]})->{status} }
@@ -66,7 +66,7 @@ $c->leaks_nothing('a pod on the host\'s network', sub {
 });
 $c->leaks_nothing('a pod with a shared PID namespace', sub {
     my $shared = $c->run_pod($c->pod_config(pid => 'POD'));
-    ok +(grep { /pause/ } Cricket::Leaks::processes($c)), 'has an infra container';
+    ok wait_for('the infra container', sub { grep { /pause/ } Cricket::Leaks::processes($c) }), 'has an infra container';
     is status($shared)->{linux}{namespaces}{options}{pid}, 'POD', '... and says so';
     $c->remove_pod($shared);
 });
@@ -125,7 +125,7 @@ pass 'and the next try works';
 # ---- crictl --------------------------------------------------------------------------------------------------------------
 SKIP: {
     skip 'crictl is not here (make tools)', 5 if !have('crictl');
-    spew("$c->{dir}/pod.json", JSON::PP->new->encode($c->pod_config(name => 'viacrictl')));
+    spew("$c->{dir}/pod.json", $c->crictl_json($c->pod_config(name => 'viacrictl')));
     my ($rc, $text) = $c->crictl('runp', "$c->{dir}/pod.json");
     is $rc, 0, 'crictl runp' or diag $text;
     my ($pod) = $text =~ /^([0-9a-f]{64})$/m;

@@ -3,6 +3,7 @@
 #
 #   test/busybox:1     one layer, gzip                        test/busybox:zstd   the same, zstd
 #   test/busybox:v2s2  with Docker's media types              test/layers:1       five layers, with whiteouts
+#   test/inserted:1    a layer as umoci-insert makes it
 #   test/user:1        a user, directory, environment, entrypoint, stop signal, volume and label of its own
 set -eu
 if [ -z "${IMAGES_IN_NETNS:-}" ]; then
@@ -31,14 +32,23 @@ umoci new --image "$layout:busybox"
 umoci insert --image "$layout:busybox" "$root" /
 umoci config --image "$layout:busybox" --config.cmd sh --config.env PATH=/bin
 
-layers=$layout:layers
+# layers by tar, with the marks of deletion that another tool would make
 umoci tag --image "$layout:busybox" layers
-mkdir -p "$dir/a/data/old" "$dir/b" && echo one > "$dir/a/data/first" && echo old > "$dir/a/data/old/file" && echo two > "$dir/b/second"
-umoci insert --image "$layers" "$dir/a/data" /data
-umoci insert --image "$layers" --whiteout /data/first
-umoci insert --image "$layers" "$dir/b/second" /data/second
-umoci insert --image "$layers" --opaque "$dir/b" /data/old
-umoci config --image "$layers" --config.cmd sh
+add_layer() { tar -C "$dir/layer" -cf "$dir/layer.tar" data; umoci raw add-layer --image "$layout:layers" "$dir/layer.tar"; rm -rf "$dir/layer"; }
+mkdir -p "$dir/layer/data/old/deep" && echo one > "$dir/layer/data/first" && echo old > "$dir/layer/data/old/deep/file" && ln -s first "$dir/layer/data/link"
+add_layer
+mkdir -p "$dir/layer/data" && touch "$dir/layer/data/.wh.first"
+add_layer
+mkdir -p "$dir/layer/data" && echo two > "$dir/layer/data/second"
+add_layer
+mkdir -p "$dir/layer/data/old" && touch "$dir/layer/data/old/.wh..wh..opq" && echo new > "$dir/layer/data/old/file"
+add_layer
+umoci config --image "$layout:layers" --config.cmd sh
+
+# umoci-insert ends a layer without the end of the archive; such images are out there
+umoci tag --image "$layout:busybox" inserted
+echo inserted > "$dir/inserted"
+umoci insert --image "$layout:inserted" "$dir/inserted" /inserted
 
 umoci tag --image "$layout:busybox" user
 umoci config --image "$layout:user" --config.user app --config.workingdir /home/app --config.env WHO=cricket \
@@ -62,7 +72,8 @@ push busybox busybox:1 ''
 push busybox busybox:v2s2 '--format v2s2'
 push busybox busybox:zstd '--dest-compress-format zstd --dest-compress-level 3'
 push layers layers:1 ''
+push inserted inserted:1 ''
 push user user:1 ''
 skopeo copy -q "oci:$layout:busybox" "docker-archive:$dir/busybox.tar:example.test/archive/busybox:1"
 tar -C "$layout" -cf "$dir/oci.tar" .
-rm -rf "$dir/rootfs" "$dir/a" "$dir/b" "$dir/registry.yml" "$dir/registry.log"
+rm -rf "$dir/rootfs" "$dir/inserted" "$dir/layer.tar" "$dir/registry.yml" "$dir/registry.log"

@@ -62,7 +62,7 @@ sub set_faults {
 sub end_hanging {
     my ($self) = @_;
     for my $file (glob '/proc/[0-9]*/cmdline') {
-        kill KILL => $file =~ /(\d+)/ if (slurp($file) // '') eq "sleep\0100000\0";
+        kill KILL => $file =~ /(\d+)/ if (slurp($file) // '') eq join "\0", 'sleep', '100000', '';
     }
 }
 
@@ -136,10 +136,12 @@ sub yaml {
     return JSON::PP->new->canonical->allow_nonref->encode($value);
 }
 
+# The configuration: the harness's own keys and, over them, those of the test; one level of "cni: {...}" is merged.
 sub write_config {
     my ($self) = @_;
-    my %config = (cni_conf_dir => "$self->{dir}/cni/conf", registries_file => "$self->{dir}/registries.yaml",
-                  log_level => 'debug', helper_dir => $BUILD, %{$self->{config} // {}});
+    my %over = %{$self->{config} // {}};
+    my %config = (registries_file => "$self->{dir}/registries.yaml", log_level => 'debug', helper_dir => $BUILD, %over,
+                  cni => {conf_dir => "$self->{dir}/cni/conf", %{$over{cni} // {}}});
     spew("$self->{dir}/config.yaml", join '', map { "$_: " . yaml($config{$_}) . "\n" } sort keys %config);
 }
 
@@ -216,6 +218,7 @@ sub log_is_clean {
 sub call   { my $self = shift; return $self->{client}->call(@_) }
 sub fails  { my $self = shift; return $self->{client}->fails(@_) }
 sub client { return $_[0]{client} }
+sub tcp_connections { return Cricket::Leaks::tcp_connections($_[0]) }
 
 # The error of a call that must fail, compared: $c->fails_with('NOT_FOUND', qr/pod x/, 'StopPodSandbox', {...}).
 sub fails_with {
@@ -226,23 +229,55 @@ sub fails_with {
       || diag "$e->{code}: $e->{message}";
 }
 
+# Runs crictl: (exit status, output).
 sub crictl {
     my ($self, @args) = @_;
-    return run("$TOOLS/tools/crictl", '--runtime-endpoint', "unix://$self->{socket}", '--image-endpoint',
-               "unix://$self->{socket}", '--timeout', '30s', @args);
+    my $config = "$self->{dir}/crictl.yaml";
+    spew($config, "runtime-endpoint: unix://$self->{socket}\nimage-endpoint: unix://$self->{socket}\ntimeout: 30\n") if !-e $config;
+    return run("$TOOLS/tools/crictl", '--config', $config, @args);
+}
+
+# A configuration as crictl reads it: enums are numbers.
+sub crictl_json {
+    my ($self, $config) = @_;
+    my %enum = (POD => 0, CONTAINER => 1, NODE => 2, TARGET => 3);
+    return JSON::PP->new->encode($config) =~ s/"(POD|CONTAINER|NODE|TARGET)"/$enum{$1}/gr;
+}
+
+# What the system holds once nothing changes any more: what earlier calls left to the background has ended.
+sub settled {
+    my ($self) = @_;
+    my $last = Cricket::Leaks::take($self);
+    wait_for('the system to settle', sub {
+        my $before = $last;
+        $last = Cricket::Leaks::take($self);
+        return !Cricket::Leaks::difference($before, $last);
+    });
+    return $last;
+}
+
+# Fails if the system does not come back to what it was. Options: but => qr/lines that do not count/.
+sub is_as_before {
+    my ($self, $before, $what, %o) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @difference;
+    eval {
+        wait_for('no difference', sub {
+            @difference = grep { !$o{but} || !/$o{but}/ } Cricket::Leaks::difference($before, Cricket::Leaks::take($self));
+            return !@difference;
+        }, 10);
+    };
+    splice @difference, 30, @difference, '...' if @difference > 30;
+    return ok(!@difference, "$what leaves nothing behind") || diag join "\n", @difference;
 }
 
 # Runs $code and compares what the system holds before and after, waiting until they are the same.
 sub leaks_nothing {
     my ($self, $what, $code) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $before = Cricket::Leaks::take($self);
+    my $before = $self->settled;
     $code->();
-    my @difference;
-    eval {
-        wait_for('no difference', sub { !(@difference = Cricket::Leaks::difference($before, Cricket::Leaks::take($self))) }, 10);
-    };
-    return ok(!@difference, "$what leaves nothing behind") || diag join "\n", @difference;
+    return $self->is_as_before($before, $what);
 }
 
 # ---- pods and containers -------------------------------------------------------------------------------------------------
@@ -282,7 +317,9 @@ sub container_config {
     my ($self, $script, %o) = @_;
     my $n = ++$self->{names};
     my $name = delete $o{name} // "c$n";
-    return {metadata => {name => $name, attempt => delete $o{attempt} // 0}, image => {image => delete $o{image} // $BUSYBOX},
+    my %linux = %{delete $o{linux} // {}};
+    $linux{security_context} = {namespace_options => {pid => 'CONTAINER'}, %{$linux{security_context} // {}}};
+    return {linux => \%linux, metadata => {name => $name, attempt => delete $o{attempt} // 0}, image => {image => delete $o{image} // $BUSYBOX},
             command => ['sh', '-c', $script], log_path => "$name.log", %o};
 }
 
@@ -363,7 +400,7 @@ sub remove_cgroups {
         next if !-d $top;
         eval {
             wait_for('its processes to end', sub {
-                File::Find::finddepth({no_chdir => 1, wanted => sub { rmdir if -d }}, $top);
+                rmdir for reverse grep { -d } $top, Cricket::Leaks::below($top);
                 return !-d $top;
             }, 5);
         };

@@ -3,7 +3,6 @@ package Cricket::Leaks;
 use v5.32;
 use warnings;
 use Cricket::Wait;
-use File::Find ();
 
 # Each part: a name and a function of the test's environment (Cricket.pm's $self) that returns lines.
 my @PARTS = (
@@ -25,7 +24,8 @@ sub take {
     return \%now;
 }
 
-# Lines "+ process 12 crun ..." for what came and "- ..." for what went; empty when nothing did.
+# Lines "+ process 12 crun ..." for what came and "- ..." for what went; empty when nothing did. A descriptor that went is
+# an idle connection that was closed.
 sub difference {
     my ($before, $after) = @_;
     my @lines;
@@ -33,6 +33,7 @@ sub difference {
         my %count;
         $count{$_}++ for @{$after->{$part}};
         $count{$_}-- for @{$before->{$part}};
+        delete @count{grep { $count{$_} < 0 } keys %count} if $part eq 'descriptor';
         push @lines, map { ($count{$_} > 0 ? '+' : '-') . " $part $_" } grep { $count{$_} } sort keys %count;
     }
     return @lines;
@@ -76,7 +77,7 @@ sub cgroups {
     for my $tree (-e '/sys/fs/cgroup/cgroup.controllers' ? '/sys/fs/cgroup' : glob '/sys/fs/cgroup/*') {
         my $top = "$tree/$env->{cgroup}";
         next if !-d $top;
-        File::Find::find({no_chdir => 1, wanted => sub { push @found, $_ if -d && $_ ne $top }}, $top);
+        push @found, grep { -d } below($top);
     }
     return @found;
 }
@@ -85,19 +86,44 @@ sub iptables {
     return map { s/\[\d+:\d+\]//r } grep { !/^#/ } map { split /\n/, (run("$_-save"))[1] } qw(iptables ip6tables);
 }
 
-# By kind, since numbers and inodes differ; sockets are left out of a pooled HTTP client's count by the caller's wait.
+# By kind, since numbers and inodes differ. TCP connections are not counted: those to registries stay open for a while.
 sub descriptors {
     my ($env) = @_;
     my $pid = $env->{daemon_pid} or return;
-    return map { s/:\[\d+\]//r =~ s/ \(deleted\)$//r } grep { defined } map { readlink } glob "/proc/$pid/fd/*";
+    my %tcp = map { $_ => 1 } tcp_inodes($pid);
+    my @links = grep { defined && !$tcp{$_} } map { readlink } glob "/proc/$pid/fd/*";
+    return map { s/:\[\d+\]//r =~ s/ \(deleted\)$//r } @links;
+}
+
+# The daemon's TCP connections, as readlink shows them: "socket:[123]".
+sub tcp_connections {
+    my ($env) = @_;
+    my %tcp = map { $_ => 1 } tcp_inodes($env->{daemon_pid});
+    return grep { defined && $tcp{$_} } map { readlink } glob "/proc/$env->{daemon_pid}/fd/*";
+}
+
+sub tcp_inodes {
+    my ($pid) = @_;
+    my @lines = map { split /\n/, slurp("/proc/$pid/net/$_") // '' } qw(tcp tcp6);
+    return map { my @f = split; @f > 9 && $f[9] =~ /^\d+$/ && $f[3] ne '0A' ? "socket:[$f[9]]" : () } @lines;
 }
 
 # Files below the daemon's directories, without the database's own.
 sub files {
     my ($env) = @_;
+    return grep { !/\.db(-wal|-shm)?$/ } below(@$env{qw(root state cni_data)});
+}
+
+# Every path below the directories; what goes away meanwhile is passed over.
+sub below {
+    my @dirs = @_;
     my @found;
-    my @dirs = grep { -d } @$env{qw(root state cni_data)};
-    File::Find::find({no_chdir => 1, wanted => sub { push @found, $_ if !/\.db(-wal|-shm)?$/ }}, @dirs) if @dirs;
+    while (defined(my $dir = shift @dirs)) {
+        opendir my $d, $dir or next;
+        my @paths = map { "$dir/$_" } grep { !/^\.\.?$/ } readdir $d;
+        push @found, @paths;
+        push @dirs,  grep { -d && !-l } @paths;
+    }
     return @found;
 }
 

@@ -159,11 +159,29 @@ void container_exited(struct container *c, int status, bool known, int64_t finis
     container_check_end(c);
 }
 
-/* An adopted container is not our child: the kernel tells its status once its parent has reaped it, or the daemon does. */
+/*
+ * Whether a container that was somebody else's child has become ours: crun's `run --detach` leaves it with a process that
+ * may end a little after the command, and only then are we the parent. From then on it needs no pidfd.
+ */
+static bool becomes_ours(struct container *c)
+{
+    siginfo_t info;
+
+    if (c->pidfd.fd < 0 || waitid(P_PIDFD, (id_t)c->pidfd.fd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return false;
+    source_close(&c->pidfd);
+    c->deadline_ms = 0;
+    keeper.reap = true;
+    return true;
+}
+
+/* The kernel tells the status of another's child once its parent has reaped it (Linux 6.15), or the daemon does. */
 static void try_status(struct container *c)
 {
     struct pidfd_info_v0 info = {.mask = PIDFD_WANT_EXIT};
 
+    if (becomes_ours(c))
+        return;
     if (ioctl(c->pidfd.fd, PIDFD_GET_INFO_V0, &info) == 0 && (info.mask & PIDFD_WANT_EXIT))
         container_exited(c, info.exit_code, true, c->finished_ns);
     else if (c->tries++ < STATUS_TRIES)
@@ -239,21 +257,31 @@ static bool reap_one(pid_t pid)
     return true;
 }
 
+/* Looks before it reaps: what is dead by then and has become ours is known to be a container, not an orphan. */
+static void reap_any(void)
+{
+    siginfo_t info = {0};
+
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+        return;
+    for (struct container *c = keeper.containers; c; c = c->next)
+        becomes_ours(c);
+    reap_one(info.si_pid);
+}
+
 /* While a command runs, only those that we know: the orphan of an unknown number may be the container that it makes. */
 void reap(void)
 {
-    int status;
-    pid_t pid;
-
     while (keeper.reap) {
         keeper.reap = false;
         if (keeper.creating == 0) {
-            if ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-                dispatch(pid, status);
+            reap_any();
             continue;
         }
-        for (struct container *c = keeper.containers; c; c = c->next)
-            if (reap_one(c->command ? c->command : c->pid))
+        for (struct container *c = keeper.containers; c; c = c->next) {
+            becomes_ours(c);
+            if (c->pidfd.fd < 0 && reap_one(c->command ? c->command : c->pid))
                 break; /* the list may have changed */
+        }
     }
 }

@@ -641,6 +641,60 @@ static void test_container_ends_without_keeper(void **state)
     finish_keeper();
 }
 
+static bool keeper_has_pidfd(void)
+{
+    char path[PATH_MAX], to[64];
+    bool found = false;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", pod.process);
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        ssize_t n = readlinkat(dirfd(d), e->d_name, to, sizeof(to) - 1);
+        to[n > 0 ? n : 0] = '\0';
+        found = found || strstr(to, "pidfd");
+    }
+    closedir(d);
+    return found;
+}
+
+static bool keeper_is_parent(void)
+{
+    return !keeper_has_pidfd();
+}
+
+static bool container_is_zombie(void)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/stat", pod.created_pid);
+    cleanup_buf struct buf text = read_file(path);
+    return text.data && memmem(text.data, text.len, ") Z ", 4);
+}
+
+/* The keeper becomes the parent some time after the command, before or after the container's end. */
+static void test_parent_outlives_command(void **state)
+{
+    (void)state;
+    create(&(struct ask){.id = "web", .script = "&read x < $0.go; exit 9"});
+    until(keeper_has_pidfd);
+    write_fifo("web", "leave");
+    until(keeper_is_parent);
+    go("web");
+    until(heard_exit);
+    assert_true(pod.last.known);
+    assert_int_equal(pod.last.code, 9);
+
+    pod.exits = 0;
+    create(&(struct ask){.id = "late", .script = "&read x < $0.go; kill -9 $$"});
+    go("late");
+    until(container_is_zombie);
+    write_fifo("late", "leave");
+    until(heard_exit);
+    assert_true(pod.last.known);
+    assert_int_equal(pod.last.signal, 9);
+    finish_keeper();
+}
+
 static void test_malformed_messages(void **state)
 {
     struct err err = {0};
@@ -890,9 +944,15 @@ static int tty_runtime(char **argv)
     return sendmsg(s, &m, 0) == 1 ? 0 : 1;
 }
 
-/* $0 of the container's script is its pid file. A script that begins with @ is the runtime's own, which then fails. */
+/*
+ * $0 of the container's script is its pid file. A script that begins with @ is the runtime's own, which then fails; one with
+ * & is the container of a process that outlives the command and leaves when told so, as crun's `run --detach` makes it.
+ */
 static const char runtime[] = "#!/bin/sh\n"
                               "case $5 in @*) eval \"${5#@}\"; exit;; esac\n"
+                              "case $5 in '&'*) rm -f $2.go $2.leave; mkfifo $2.go $2.leave $2.made\n"
+                              "(sh -c \"${5#&}\" $2 & echo $! > $2; echo > $2.made; read x < $2.leave) &\n"
+                              "read x < $2.made; exit;; esac\n"
                               "rm -f $2.start $2.go; mkfifo $2.start $2.go\n"
                               "exec 3<&0\n"
                               "(read x < $2.start; exec 3<&- sh -c \"$5\" $2) <&3 &\n"
@@ -941,6 +1001,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_exit_with_open_output, setup),
         cmocka_unit_test_setup(test_keeper_killed, setup),
         cmocka_unit_test_setup(test_container_ends_without_keeper, setup),
+        cmocka_unit_test_setup(test_parent_outlives_command, setup),
         cmocka_unit_test_setup(test_malformed_messages, setup),
         cmocka_unit_test_setup(test_disk_full, setup),
         cmocka_unit_test_setup(test_many_connections_replace, setup),

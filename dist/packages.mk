@@ -8,3 +8,6 @@ DEPS_TEST  := libcmocka-dev perl git docker-registry skopeo umoci busybox-static
   python3-grpcio python3-protobuf protobuf-compiler apache2-utils libcap2-bin attr clang clang-tidy clang-format cppcheck libclang-rt-14-dev netcat-openbsd
 # inflates gzip twice as fast; where there is no such package, zlib does it
 DEPS_BUILD += $(if $(filter amd64,$(shell dpkg --print-architecture 2>/dev/null)),libisal-dev)
+
+# `make check-cgroup2` alone
+DEPS_CGROUP2 := qemu-system-x86 busybox-static e2fsprogs

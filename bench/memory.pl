@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # What cricket costs in memory: PSS and anonymous memory of the daemon and of its keepers at idle, after a pull, with 1, 10
 # and 50 pods of one sleeping container each, and after they are gone. Prints a Markdown table. Run it by `make bench-memory`.
-use FindBin; use lib "$FindBin::Bin/../t/lib"; use Cricket;
+use FindBin; BEGIN { $FindBin::Bin .= '/../t' } use lib "$FindBin::Bin/lib"; use Cricket;
 use Time::HiRes qw(time);
 
 my $c = Cricket->new(registry => 1, config => {log_level => 'info'});

@@ -259,7 +259,7 @@ static int load_one(void *data, const char *id, const char *json, const void *bl
         c->config_len = len;
         take_record(c, o);
         insert(c);
-        const struct image *image = c->image_id ? image_find(d->images, c->image_id) : NULL;
+        const struct image *image = c->image_id ? image_find_used(d->images, c->image_id) : NULL;
         if (image) {
             image_use(d->images, image);
             c->image_used = true;

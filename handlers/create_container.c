@@ -144,7 +144,7 @@ static int make_rootfs(struct flow *f)
 {
     struct container_flow *cf = f->data;
     struct container *c = cf->container;
-    const struct image *image = image_find(c->daemon->images, c->image_id);
+    const struct image *image = image_find_used(c->daemon->images, c->image_id);
     struct err err;
 
     if (!image) {
@@ -173,7 +173,7 @@ static int write_bundle(struct flow *f)
 {
     struct container_flow *cf = f->data;
     struct container *c = cf->container;
-    const struct image *image = image_find(c->daemon->images, c->image_id);
+    const struct image *image = image_find_used(c->daemon->images, c->image_id);
     cleanup_free char *path = container_path(c, "config.json");
     cleanup_free char *json = NULL;
     struct err err;

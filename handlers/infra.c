@@ -241,7 +241,7 @@ static void on_rootfs(void *data, struct image_user *user, const struct err *err
         flow_done(f, err);
         return;
     }
-    const struct image *image = image_find(pod->daemon->images, pod->infra_image_id);
+    const struct image *image = image_find_used(pod->daemon->images, pod->infra_image_id);
     size_t n = 0, e = 0, k = 0;
     if (!image) {
         flow_resume(f, no_image(f));
@@ -276,7 +276,7 @@ static int start_from_image(struct flow *f)
 {
     struct pod_flow *pf = f->data;
     struct pod *pod = pf->pod;
-    const struct image *image = image_find(pod->daemon->images, pod->infra_image_id);
+    const struct image *image = image_find_used(pod->daemon->images, pod->infra_image_id);
     struct err err;
 
     if (!image)

@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "handlers/container_ops.h"
 #include "handlers/containers.h"
+#include "handlers/images.h"
 #include "handlers/pod_parts.h"
 #include "handlers/pods.h"
 #include "handlers/run_pod_sandbox.h"
@@ -226,6 +227,7 @@ int recover_start(struct daemon *d, void (*on_done)(void *data), void *data, str
 {
     if (pods_load(d, err) < 0 || containers_load(d, err) < 0)
         return err_errno(err);
+    images_settle(d->images); /* those that were removed while in use, and are not in use any more, go now */
     child_set_orphan_hook(d->loop, on_orphan, d);
     struct recovery *r = mem_new(struct recovery);
     *r = (struct recovery){d, 1, on_done, data};

@@ -22,6 +22,15 @@ void container_set_running(struct container *c, int pid, int64_t started_ns)
     c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
+void container_unset_running(struct container *c)
+{
+    c->state = CONTAINER_STATE_CREATED;
+    c->pid = 0;
+    c->started_ns = 0;
+    if (c->pidfd >= 0)
+        close(steal_fd(&c->pidfd));
+}
+
 static void set_text(char **field, const char *value)
 {
     free(*field);
@@ -75,15 +84,21 @@ void container_exited(struct container *c, const struct keeper_exit *x)
 }
 
 /* Every OCI runtime has a directory ROOT/ID for as long as it knows the container. */
-static bool runtime_knows(const struct container *c)
+char *container_runtime_dir(const struct container *c)
 {
     const struct runtime *rt;
-    struct err err;
+    struct err ignored;
 
-    if (runtime_find(c->daemon->runtimes, container_pod(c)->handler, &rt, &err) < 0)
-        return true;
-    cleanup_free char *path = mem_printf("%s/%s", rt->root, c->id);
-    return access(path, F_OK) == 0;
+    if (runtime_find(c->daemon->runtimes, container_pod(c)->runtime, &rt, &ignored) < 0)
+        return NULL;
+    return mem_printf("%s/%s", rt->root, c->id);
+}
+
+static bool runtime_knows(const struct container *c)
+{
+    cleanup_free char *path = container_runtime_dir(c);
+
+    return !path || access(path, F_OK) == 0;
 }
 
 static void on_deleted(void *data, struct child_result *r)
@@ -162,6 +177,10 @@ int container_signal(struct container *c, int signal, struct err *err)
 {
     struct pod *pod = container_pod(c);
 
+    if (c->pidfd < 0 && c->pid > 1)
+        c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0); /* there was none to be had at its start */
+    if (c->pidfd < 0 && c->pid > 1 && errno != ESRCH)
+        return err_sys(err, errno, "container %.13s: open process %d", c->id, c->pid);
     if (c->pidfd < 0)
         return 0; /* it ended meanwhile: on_exit is on its way */
     if (syscall(SYS_pidfd_send_signal, c->pidfd, signal, NULL, 0) < 0 && errno != ESRCH)

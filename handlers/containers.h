@@ -78,6 +78,8 @@ struct pod *container_pod(const struct container *c); /* never NULL: a container
 
 /* Its process runs from now on: opens the pidfd. */
 void container_set_running(struct container *c, int pid, int64_t started_ns);
+/* Its start failed after all: as before container_set_running(). */
+void container_unset_running(struct container *c);
 /* Records the exit, saves, wakes who waits, and has the OCI runtime delete what is left of it. */
 void container_exited(struct container *c, const struct keeper_exit *x);
 /* Calls fn when the runtime's delete is over; at once through the loop when none runs. */
@@ -85,5 +87,7 @@ void container_after_delete(struct container *c, void (*fn)(void *data), void *d
 /* Has the runtime forget it (delete --force): in_runtime is false afterwards, or undeleted says why not. The completion
  * comes as on_deleted. */
 void container_delete_from_runtime(struct container *c);
+/* Where the runtime keeps its own record; NULL when the handler is gone. The caller frees. */
+char *container_runtime_dir(const struct container *c);
 /* Sends a signal to init, or for SIGKILL without an own PID namespace to all its processes. */
 int container_signal(struct container *c, int signal, struct err *err) must_check;

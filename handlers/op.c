@@ -78,7 +78,7 @@ static void on_done(struct flow *f)
     struct op *op = (struct op *)f; /* flow is the first member */
     struct waiter *w;
 
-    if (f->rc < 0)
+    if (f->rc < 0 && !op->waiters) /* else whoever waits tells */
         log_warn("%s: %s", f->name, f->err.msg);
     trim_later(op->daemon->loop);
     *op->slot = op->outer;

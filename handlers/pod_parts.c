@@ -1,12 +1,8 @@
 #include "handlers/pod_parts.h"
 #include "core/cgroup.h"
-#include "core/log.h"
 #include "core/mem.h"
-#include "handlers/containers.h"
 #include "handlers/pod_files.h"
 #include "handlers/record.h"
-#include "handlers/runtimes.h"
-#include "loop/child.h"
 #include "netns/cni.h"
 #include "netns/netns.h"
 
@@ -49,48 +45,21 @@ int pod_claim_cgroup(struct flow *f)
     return 0;
 }
 
-struct cgroup_removal {
-    const struct cgroups *cgroups;
-    const char *dir;
-    bool whole; /* else only the keeper's leaf in a parent that is the kubelet's */
-};
-
-static int remove_cgroup(void *arg, int out_fd)
-{
-    const struct cgroup_removal *r = arg;
-    struct err err = {0};
-    cleanup_free char *leaf = mem_printf("%s/cricket-keeper", r->dir);
-    int rc;
-
-    /* A process leaves its cgroup a little after its sockets are closed, which is when the keeper counts as gone. */
-    for (int i = 0;
-         (rc = cgroup_remove(r->cgroups, r->whole ? r->dir : leaf, &err)) == -EBUSY && i < CGROUP_TRIES; i++)
-        nanosleep(&(struct timespec){.tv_nsec = CGROUP_WAIT_NS}, NULL);
-    if (rc == 0)
-        return 0;
-    dprintf(out_fd, "%s", err.msg);
-    return 1;
-}
-
-static void on_child_done(void *data, struct child_result *r)
-{
-    struct flow *f = data;
-    struct err err;
-
-    flow_done(f, child_check(r, f->steps[f->at].name, &err) < 0 ? &err : NULL);
-}
-
+/* All of it when it is ours; else only what we put into a parent that is the kubelet's. */
 int pod_release_cgroup(struct flow *f)
 {
     struct pod_flow *pf = f->data;
     struct pod *pod = pf->pod;
+    struct daemon *d = pod->daemon;
     struct err err;
 
     if (!pod->cgroup_dir)
         return 0;
-    struct cgroup_removal r = {&pod->daemon->host.cgroups, pod->cgroup_dir, pod->cgroup_parent_is_ours};
-    struct child_spec spec = {.name = "remove cgroup", .run = remove_cgroup, .arg = &r, .timeout_ms = 30000};
-    if (child_start(f->loop, &spec, on_child_done, f, NULL, &err) < 0)
+    cleanup_free char *keeper = mem_printf("%s/cricket-keeper", pod->cgroup_dir);
+    cleanup_free char *infra = cgroup_container_dir(d->config.cgroup_driver, pod->cgroup_parent, pod->id);
+    char *parts[] = {keeper, infra, NULL}, *whole[] = {pod->cgroup_dir, NULL};
+    if (cgroups_remove(f->loop, &d->host.cgroups, pod->cgroup_parent_is_ours ? whole : parts, flow_done, f,
+                       &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;
 }

@@ -1,3 +1,4 @@
+#include "core/cgroup.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "handlers/container_ops.h"
@@ -8,11 +9,13 @@
 
 static int stop_it(struct flow *f);
 static int delete_from_runtime(struct flow *f);
+static int remove_cgroup(struct flow *f);
 static int forget(struct flow *f);
 
 static const struct flow_step remove_container_steps[] = {
     {"stop", stop_it, NULL},
     {"delete from runtime", delete_from_runtime, NULL},
+    {"cgroup", remove_cgroup, NULL},
     {"root filesystem", container_remove_rootfs, NULL},
     {"files", container_remove_files, NULL},
     {"image", container_release_image, NULL},
@@ -40,7 +43,9 @@ static void after_delete(void *data)
     const struct container *c = cf->container;
     struct err err;
 
-    if (!c->in_runtime) {
+    cleanup_free char *record = container_runtime_dir(c);
+    if (!c->in_runtime ||
+        !record) { /* or its handler is gone from the configuration: what there is, we remove */
         flow_resume(f, 0);
         return;
     }
@@ -58,6 +63,26 @@ static int delete_from_runtime(struct flow *f)
         return 0;
     container_delete_from_runtime(c);
     container_after_delete(c, after_delete, f);
+    return FLOW_WAIT;
+}
+
+/* Only what a runtime that failed or was killed has left: a container that ended well has none by now. */
+static int remove_cgroup(struct flow *f)
+{
+    struct container_flow *cf = f->data;
+    struct container *c = cf->container;
+    struct daemon *d = c->daemon;
+    const struct pod *pod = container_pod(c);
+    struct err err;
+
+    if (!pod->cgroup_parent)
+        return 0;
+    cleanup_free char *dir = cgroup_container_dir(d->config.cgroup_driver, pod->cgroup_parent, c->id);
+    char *dirs[] = {dir, NULL};
+    if (!cgroup_exists(&d->host.cgroups, dir))
+        return 0;
+    if (cgroups_remove(f->loop, &d->host.cgroups, dirs, flow_done, f, &err) < 0)
+        return flow_error(f, &err);
     return FLOW_WAIT;
 }
 

@@ -20,7 +20,7 @@ static const struct flow_step start_container_steps[] = {
     {0},
 };
 
-enum { RUN_TIMEOUT_MS = 120000, LOG_MAX = 1 << 20 };
+enum { RUN_TIMEOUT_MS = 120000, LOG_MAX = 1 << 20, SOCKET_PATH_MAX = 108 };
 
 struct start_flow {
     struct container *container;
@@ -91,6 +91,13 @@ static int run_it(struct flow *f)
                 c->name);
         return flow_error(f, &err);
     }
+    if (console && strlen(console) >= SOCKET_PATH_MAX) {
+        err_set(&err, GRPC_FAILED_PRECONDITION, 0,
+                "container %s: a terminal's socket %s is longer than %d bytes: start cricketd with a shorter "
+                "--state",
+                c->name, console, SOCKET_PATH_MAX - 1);
+        return flow_error(f, &err);
+    }
     c->in_runtime = true;
     if (container_save(c, &err) < 0) /* the journal: after a crash there may be something to delete */
         return flow_error(f, &err);
@@ -137,7 +144,7 @@ static int commit(struct flow *f)
 
     container_set_running(sf->container, sf->pid, time_now_ns());
     if (container_save(sf->container, &err) < 0) {
-        sf->container->state = CONTAINER_STATE_CREATED;
+        container_unset_running(sf->container);
         return flow_error(f, &err);
     }
     return 0;

@@ -15,6 +15,7 @@ static const struct flow_step stop_container_steps[] = {
 };
 
 enum { KILL_PATIENCE_S = 120 }; /* a process in uninterruptible sleep: say so rather than wait for ever */
+enum { TIMEOUT_MAX_S = 10 * 365 * 86400 }; /* what a client means by more is: for ever */
 
 struct stop_flow {
     struct container *container;
@@ -113,13 +114,18 @@ static void on_free(struct op *op)
     free(sf);
 }
 
+static int64_t clamp(int64_t timeout_s)
+{
+    return timeout_s < 0 ? 0 : timeout_s > TIMEOUT_MAX_S ? TIMEOUT_MAX_S : timeout_s;
+}
+
 struct op *stop_container_op(struct container *c, int64_t timeout_s)
 {
     struct stop_flow *sf = mem_new(struct stop_flow);
     struct op *op;
 
     sf->container = c;
-    sf->timeout_s = timeout_s > 0 ? timeout_s : 0;
+    sf->timeout_s = clamp(timeout_s);
     op = op_new(c->daemon, &c->op, stop_container_steps, mem_printf("StopContainer %.13s (%s)", c->id, c->name),
                 sf);
     op->reply = reply;
@@ -128,20 +134,20 @@ struct op *stop_container_op(struct container *c, int64_t timeout_s)
 }
 
 /* A second stop with less patience hastens the first; more patience changes nothing. */
-static void hasten(struct op *op, int64_t timeout_s)
+static void hasten(struct op *op, int64_t asked_s)
 {
     struct stop_flow *sf = op->flow.data;
-    int64_t until = time_monotonic_us() + (timeout_s > 0 ? timeout_s : 0) * 1000000;
+    int64_t timeout_s = clamp(asked_s);
+    int64_t until = time_monotonic_us() + timeout_s * 1000000;
 
     if (!sf->until_us || op->flow.at != 0) { /* not begun, or killing already */
         if (timeout_s < sf->timeout_s)
-            sf->timeout_s = timeout_s > 0 ? timeout_s : 0;
+            sf->timeout_s = timeout_s;
         return;
     }
     if (until < sf->until_us) {
         sf->until_us = until;
-        timer_start(&sf->timer, op->daemon->loop, timeout_s > 0 ? (double)timeout_s : 0., on_time_over,
-                    &op->flow);
+        timer_start(&sf->timer, op->daemon->loop, (double)timeout_s, on_time_over, &op->flow);
     }
 }
 

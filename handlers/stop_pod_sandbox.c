@@ -10,14 +10,33 @@
 
 #include <string.h>
 
+static int note_stopping(struct flow *f);
 static int stop_containers(struct flow *f);
 static int commit_stopped(struct flow *f);
 
 static const struct flow_step stop_pod_steps[] = {
-    {"containers", stop_containers, NULL}, {"infra container", infra_remove, NULL},
-    {"network", pod_cni_del, NULL},        {"namespaces", pod_unpin_namespaces, NULL},
-    {"commit", commit_stopped, NULL},      {0},
+    {"not ready", note_stopping, NULL},
+    {"containers", stop_containers, NULL},
+    {"infra container", infra_remove, NULL},
+    {"network", pod_cni_del, NULL},
+    {"namespaces", pod_unpin_namespaces, NULL},
+    {"commit", commit_stopped, NULL},
+    {0},
 };
+
+/* First of all: when a later step fails, or the daemon is killed in it, what is left must not pass for a pod that works. */
+static int note_stopping(struct flow *f)
+{
+    struct pod_flow *pf = f->data;
+    struct err err;
+
+    if (pf->pod->state == POD_NOTREADY)
+        return 0;
+    pf->pod->state = POD_NOTREADY;
+    if (pod_save(pf->pod, &err) < 0) /* a full disk must not keep a pod from stopping: the last step tells */
+        log_error("%s: %s", f->name, err.msg);
+    return 0;
+}
 
 /* As containerd: with no time to say goodbye; the kubelet has stopped them one by one before. */
 static int stop_containers(struct flow *f)
@@ -38,7 +57,6 @@ static int commit_stopped(struct flow *f)
     struct pod *pod = pf->pod;
     struct err err;
 
-    pod->state = POD_NOTREADY;
     strings_free(pod->ips);
     pod->ips = NULL;
     return pod_save(pod, &err) < 0 ? flow_error(f, &err) : 0;

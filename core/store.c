@@ -15,7 +15,9 @@ static const char schema[] = "CREATE TABLE IF NOT EXISTS objects ("
 struct store {
     sqlite3 *db;
     sqlite3_stmt *put, *delete, *each;
-    uint64_t wal_bytes;
+    uint64_t wal_bytes, wal_limit;
+    void (*on_wal)(void *data); /* NULL: nobody wants to know */
+    void *on_wal_data;
     char *path;
 };
 
@@ -24,6 +26,11 @@ static int fail(struct store *s, struct err *err, const char *what)
     int code = sqlite3_errcode(s->db);
     int sys = code == SQLITE_FULL ? ENOSPC : code == SQLITE_READONLY ? EROFS : 0;
 
+    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+        return err_set(
+            err, GRPC_DATA_LOSS, 0,
+            "store %s is damaged or is none: %s: move it away to start anew (what runs is then removed)",
+            s->path, sqlite3_errmsg(s->db));
     return err_set(err, code == SQLITE_FULL ? GRPC_RESOURCE_EXHAUSTED : GRPC_INTERNAL, sys, "store %s: %s: %s",
                    s->path, what, sqlite3_errmsg(s->db));
 }
@@ -41,6 +48,8 @@ static int on_wal(void *data, sqlite3 *db, const char *name, int pages)
     (void)db;
     (void)name;
     s->wal_bytes = (uint64_t)pages * 4096;
+    if (s->on_wal && s->wal_bytes >= s->wal_limit)
+        s->on_wal(s->on_wal_data);
     return SQLITE_OK;
 }
 
@@ -50,16 +59,18 @@ static int check_schema(struct store *s, struct err *err)
     int version = -1;
 
     if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &q, NULL) != SQLITE_OK)
-        return fail(s, err, "read schema version (not a database? move it away to start anew)");
+        return fail(s, err, "read schema version");
     if (sqlite3_step(q) == SQLITE_ROW)
         version = sqlite3_column_int(q, 0);
     sqlite3_finalize(q);
     if (version < 0)
-        return fail(s, err, "read schema version (damaged? move it away to start anew)");
+        return fail(s, err, "read schema version");
     if (version > SCHEMA)
-        return err_set(err, GRPC_FAILED_PRECONDITION, 0,
-                       "store %s: written by a newer cricket (schema %d, this one knows %d)", s->path, version,
-                       SCHEMA);
+        return err_set(
+            err, GRPC_FAILED_PRECONDITION, 0,
+            "store %s: written by a newer cricket (schema %d, this one knows %d): install that one, or move "
+            "the file away to start anew",
+            s->path, version, SCHEMA);
     if (version == SCHEMA)
         return 0;
     if (run(s, schema, err) < 0)
@@ -184,6 +195,13 @@ int store_commit(struct store *s, struct err *err)
 uint64_t store_wal_bytes(const struct store *s)
 {
     return s->wal_bytes;
+}
+
+void store_on_wal(struct store *s, uint64_t bytes, void (*fn)(void *data), void *data)
+{
+    s->wal_limit = bytes;
+    s->on_wal = fn;
+    s->on_wal_data = data;
 }
 
 int store_checkpoint(const char *path, struct err *err)

@@ -30,4 +30,6 @@ int store_commit(struct store *s, struct err *err) must_check;
 
 /* Bytes in the write-ahead log since the last checkpoint, as far as this connection wrote them. */
 uint64_t store_wal_bytes(const struct store *s);
+/* fn is called after each commit that leaves `bytes` or more in the log. It must not use the store. */
+void store_on_wal(struct store *s, uint64_t bytes, void (*fn)(void *data), void *data);
 int store_checkpoint(const char *path, struct err *err) must_check;

@@ -13,6 +13,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* Of both streams together, so that the reply stays below what clients take (16 MiB); the rest is dropped. */
@@ -42,15 +43,36 @@ static void exec_free(struct exec *x)
     free(x);
 }
 
+static int parent_of(int pid)
+{
+    cleanup_free char *path = mem_printf("/proc/%d/stat", pid);
+    cleanup_buf struct buf text = {0};
+    struct err ignored;
+    int parent = 0;
+
+    if (file_read(path, 4096, &text, &ignored) < 0 || !text.len)
+        return 0;
+    const char *name_end = strrchr(text.data, ')'); /* the name may have spaces and brackets */
+    return name_end && sscanf(name_end, ") %*c %d", &parent) == 1 ? parent : 0;
+}
+
+/* The pidfd first, then the look at its parent: so the number cannot have gone to another process. */
+static bool kill_child_of(int runtime, int pid)
+{
+    cleanup_close int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    return fd >= 0 && parent_of(pid) == runtime && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
+}
+
 static void kill_inside(struct exec *x)
 {
     cleanup_buf struct buf text = {0};
     struct err ignored;
 
-    if (file_read(x->pid_file, 32, &text, &ignored) == 0 && text.len && atoi(text.data) > 1)
-        kill(atoi(text.data), SIGKILL); /* still the runtime's child: not reaped, so the number is its own */
-    else
-        child_cancel(x->child); /* it has not got that far */
+    if (file_read(x->pid_file, 32, &text, &ignored) == 0 && text.len && atoi(text.data) > 1 &&
+        kill_child_of(child_pid(x->child), atoi(text.data)))
+        return;
+    child_cancel(x->child); /* it has not got that far */
 }
 
 static void on_timeout(void *data)

@@ -258,25 +258,25 @@ static void notify(const char *text)
 
 /* ---- run ----------------------------------------------------------------------------------------------------------- */
 
-enum { CHECKPOINT_WAL_BYTES = 1 << 20, CHECKPOINT_EVERY_S = 30, DRAIN_S = 10 };
+enum { CHECKPOINT_WAL_BYTES = 1 << 20, CHECKPOINT_AFTER_S = 5, DRAIN_S = 10 };
 
 struct run {
     struct daemon *daemon;
     const struct options *options;
     struct timer checkpoint, patience;
+    bool checkpointing;
     char *self;
     int exit_code;
 };
 
-static void checkpoint_later(struct run *r);
-
 static void on_checkpointed(void *data, struct child_result *result)
 {
+    struct run *r = data;
     struct err err;
 
+    r->checkpointing = false;
     if (child_check(result, "store checkpoint", &err) < 0)
         log_warn("%s", err.msg);
-    (void)data;
 }
 
 static void on_checkpoint_time(void *data)
@@ -287,16 +287,18 @@ static void on_checkpoint_time(void *data)
     const char *argv[] = {r->self, "store-checkpoint", db, NULL};
     struct child_spec spec = {.argv = argv, .timeout_ms = 60000};
 
-    if (store_wal_bytes(r->daemon->store) >= CHECKPOINT_WAL_BYTES &&
-        child_start(r->daemon->loop, &spec, on_checkpointed, r, NULL, &err) < 0)
+    r->checkpointing = child_start(r->daemon->loop, &spec, on_checkpointed, r, NULL, &err) == 0;
+    if (!r->checkpointing)
         log_warn("%s", err.msg);
-    checkpoint_later(r);
 }
 
-/* No wake-ups on an idle node: the timer runs only while calls make it look. */
-static void checkpoint_later(struct run *r)
+/* The store's log is long. A node on which nothing happens is not woken: no write, no timer. */
+static void on_long_wal(void *data)
 {
-    timer_start(&r->checkpoint, r->daemon->loop, CHECKPOINT_EVERY_S, on_checkpoint_time, r);
+    struct run *r = data;
+
+    if (!r->checkpointing && !timer_active(&r->checkpoint))
+        timer_start(&r->checkpoint, r->daemon->loop, CHECKPOINT_AFTER_S, on_checkpoint_time, r);
 }
 
 static void on_drained(void *data)
@@ -373,7 +375,6 @@ static void on_recovered(void *data)
                 d->config.listen, d->config.listen);
     notify("READY=1");
     trim_later(d->loop); /* what only the start needed */
-    checkpoint_later(r);
 }
 
 static int run_daemon(const struct options *o)
@@ -392,6 +393,7 @@ static int run_daemon(const struct options *o)
     d.loop = loop_new();
     if (start_parts(&d, &err) < 0)
         goto bad;
+    store_on_wal(d.store, CHECKPOINT_WAL_BYTES, on_long_wal, &r);
     methods_init();
     d.bridge = bridge_new(d.loop, RPC_BODY_MAX);
     loop_on_signal(d.loop, SIGTERM, on_stop, &r);

@@ -40,6 +40,17 @@ $(SHARED)/tools/crictl:
 	printf 'module cricket.test/tools\n\ngo 1.26\n\nrequire sigs.k8s.io/cri-tools $(CRICTL_VERSION)\n' > $(SHARED)/tools/mod/go.mod
 	cd $(SHARED)/tools/mod && GOFLAGS=-mod=mod $(GO) build -o ../crictl sigs.k8s.io/cri-tools/cmd/crictl
 
+$(SHARED)/tools/critest:
+	@mkdir -p $(SHARED)/tools/conformance
+	printf 'module cricket.test/conformance\n\ngo 1.26\n\nrequire sigs.k8s.io/cri-tools $(CRICTL_VERSION)\n' > $(SHARED)/tools/conformance/go.mod
+	cd $(SHARED)/tools/conformance && GOFLAGS=-mod=mod $(GO) test -c -o ../critest sigs.k8s.io/cri-tools/cmd/critest
+
+# The CRI's validation suite, against stand-ins of its images. Needs go, and about two minutes.
+check-conformance: bins
+	@[ -n "$(GO)" ] || { echo "make check-conformance needs go, to build critest"; exit 1; }
+	$(MAKE) $(SHARED)/tools/critest
+	CRICKET_BUILD=$(BUILD) CRITEST=$(SHARED)/tools/critest t/conformance/critest.sh
+
 # prints the table of docs/performance.md
 bench-memory: bins tools
 	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(SHARED) perl -It/lib bench/memory.pl

@@ -18,7 +18,7 @@
 enum { PAGE = 4096, IDLE_MS = 1000, LOWEST_OOM_SCORE_ADJ = -999 };
 _Static_assert(sizeof(struct container) <= PAGE, "a container is one page");
 
-struct keeper keeper = {.listener.fd = -1, .signals.fd = -1, .client.fd = -1};
+struct keeper keeper = {.listener.fd = -1, .signals.fd = -1, .client.fd = -1, .home = -1};
 /* on pages of their own, so that giving them back takes nothing else along */
 char scratch[KEEPER_MSG_MAX] __attribute__((aligned(PAGE)));
 char answer[4096] __attribute__((aligned(PAGE)));
@@ -220,7 +220,7 @@ static void set_up(const char *dir, const char *cgroup)
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         fail("cannot become", "child subreaper");
     lower_oom_score_adj();
-    if (cgroup && !cgroup_enter(cgroup))
+    if (cgroup && !cgroup_enter(cgroup, &keeper.home))
         keeper.flags |= KEEPER_NO_CGROUP;
     keeper.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (keeper.epoll < 0 || chdir(dir) < 0)

@@ -60,6 +60,7 @@ struct keeper {
     struct source listener, signals, client;
     struct container *containers;
     int creating; /* commands that run: their orphans are not reaped blindly, one of them may be a container */
+    int home;     /* where commands run, out of the pod's cgroup; -1: in it */
     bool quit, reap;
     uint32_t flags;        /* of the greeting */
     char oom_score_adj[8]; /* what we were started with: what we start gets it back; "" when we kept it */
@@ -121,6 +122,7 @@ int log_open(const char *path, bool *ret_new); /* -1 with errno */
 void log_write_loss(struct container *c);
 
 /* keeper_cgroup.c */
-bool cgroup_enter(const char *path);
+/* ret_home: cgroup.procs of where we were before, as far as processors are concerned; -1: not known */
+bool cgroup_enter(const char *path, int *ret_home);
 void oom_watch(struct container *c);
 bool oom_read(struct container *c); /* false: its group is gone */

@@ -37,27 +37,6 @@ static bool enter(const char *hierarchy, const char *path, const char *leaf)
     return fd >= 0 && write(fd, "0", 1) == 1; /* 0: the writer itself */
 }
 
-bool cgroup_enter(const char *path)
-{
-    /* those that account for what a keeper costs; its memory is the pod's */
-    static const char *const v1[] = {CGROUP_ROOT "/memory", CGROUP_ROOT "/cpu", CGROUP_ROOT "/cpuacct",
-                                     CGROUP_ROOT "/pids"};
-    bool ok = true, any = false;
-
-    if (path[0] != '/' || strstr(path, "/../"))
-        return false;
-    /* v2 lets no process live in a group that has controllers on for its children: a leaf of our own */
-    if (access(CGROUP_ROOT "/cgroup.controllers", F_OK) == 0)
-        return enter(CGROUP_ROOT, path, "/cricket-keeper");
-    for (size_t i = 0; i < countof(v1); i++) {
-        if (access(v1[i], F_OK) != 0)
-            continue;
-        any = true;
-        ok = enter(v1[i], path, "") && ok;
-    }
-    return any && ok;
-}
-
 /* The value of the line of /proc/PID/cgroup ("4:memory:/a", v2 "0::/a") that names the controller. */
 static bool find_line(const char *text, const char *controller, const char **ret_path, size_t *ret_len)
 {
@@ -77,6 +56,46 @@ static bool find_line(const char *text, const char *controller, const char **ret
         }
     }
     return false;
+}
+
+/* Where we are, for what must not be slowed down by the pod's limit: v1's cpu hierarchy, or the only one. -1: not known. */
+static int open_home(bool v2)
+{
+    const char *path;
+    char *file = scratch + sizeof(scratch) / 2;
+    size_t len;
+    struct text t;
+
+    if (read_text(AT_FDCWD, "/proc/self/cgroup", scratch, sizeof(scratch) / 2) < 0 ||
+        !find_line(scratch, v2 ? "" : "cpu", &path, &len))
+        return -1;
+    text_init(&t, file, PATH_MAX);
+    text_add(&t, v2 ? CGROUP_ROOT : CGROUP_ROOT "/cpu");
+    text_add_n(&t, path, len);
+    text_add(&t, "/cgroup.procs");
+    return open(file, O_WRONLY | O_CLOEXEC);
+}
+
+bool cgroup_enter(const char *path, int *ret_home)
+{
+    /* those that account for what a keeper costs; its memory is the pod's */
+    static const char *const v1[] = {CGROUP_ROOT "/memory", CGROUP_ROOT "/cpu", CGROUP_ROOT "/cpuacct",
+                                     CGROUP_ROOT "/pids"};
+    bool ok = true, any = false, v2 = access(CGROUP_ROOT "/cgroup.controllers", F_OK) == 0;
+
+    if (path[0] != '/' || strstr(path, "/../"))
+        return false;
+    *ret_home = open_home(v2);
+    /* v2 lets no process live in a group that has controllers on for its children: a leaf of our own */
+    if (v2)
+        return enter(CGROUP_ROOT, path, "/cricket-keeper");
+    for (size_t i = 0; i < countof(v1); i++) {
+        if (access(v1[i], F_OK) != 0)
+            continue;
+        any = true;
+        ok = enter(v1[i], path, "") && ok;
+    }
+    return any && ok;
 }
 
 static void oom_on_ready(struct source *s, uint32_t events)

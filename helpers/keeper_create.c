@@ -104,6 +104,9 @@ static void run_command(const struct stdio *io, struct keeper_strings strings, u
         if (fd < 0 || write(fd, keeper.oom_score_adj, strlen(keeper.oom_score_adj)) < 0)
             _exit(126); /* a container must not inherit our protection */
     }
+    /* a pod with a tenth of a processor would take ten times as long to start; where that fails, it does */
+    if (keeper.home >= 0)
+        (void)!write(keeper.home, "0", 1);
     for (int i = 0; i < 3; i++)
         if (io->fds[i] >= 0)
             dup2(io->fds[i], i);

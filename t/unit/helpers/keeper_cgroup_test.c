@@ -80,9 +80,11 @@ static void test_text_is_bounded(void **state)
 
 static void test_refuses_odd_paths(void **state)
 {
+    int home = -1;
     (void)state;
-    assert_false(cgroup_enter("relative"));
-    assert_false(cgroup_enter("/a/../b"));
+    assert_false(cgroup_enter("relative", &home));
+    assert_false(cgroup_enter("/a/../b", &home));
+    assert_int_equal(home, -1);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
  * a terminal is wanted. Its container waits at a fifo until the test starts it, as one made by `crun create` does.
  */
 #include "loop/keeper.c"
+#include "core/cgroup.h"
 
 #include <dirent.h>
 #include <jansson.h>
@@ -187,16 +188,21 @@ static size_t count_fds(int pid)
 }
 
 /* ---- steps ---- */
-static void start_keeper(void)
+static void start_keeper_in(const char *cgroup)
 {
     struct err err = {0};
-    struct keeper_spec spec = {.binary = binary, .dir = pod.dir, .pod_id = "pod"};
+    struct keeper_spec spec = {.binary = binary, .dir = pod.dir, .pod_id = "pod", .cgroup = cgroup};
     pod.is_ready = false;
     assert_int_equal(keeper_start(loop, &spec, &events, NULL, on_ready_event, NULL, &err), 0);
     assert_false(pod.is_ready);
     until(heard_ready);
     assert_string_equal(pod.ready_err.msg, "");
     pod.process = keeper_pid(pod.k);
+}
+
+static void start_keeper(void)
+{
+    start_keeper_in(NULL);
 }
 
 static void connect_keeper(void)
@@ -299,13 +305,19 @@ static void finish_keeper(void)
     assert_int_not_equal(access(in_dir("keeper.sock"), F_OK), 0);
 }
 
-static int setup(void **state)
+static int make_pod(void **state)
 {
     static int n;
     (void)state;
     memset(&pod, 0, sizeof(pod));
     snprintf(pod.dir, sizeof(pod.dir), "%s/pod%d", top, n++);
     assert_int_equal(mkdir(pod.dir, 0755), 0);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    make_pod(state);
     start_keeper();
     return 0;
 }
@@ -695,6 +707,29 @@ static void test_parent_outlives_command(void **state)
     finish_keeper();
 }
 
+/* The pod's limit of processor time holds for its keeper, not for the runtime's commands. */
+static void test_commands_run_outside_of_the_pod(void **state)
+{
+    cleanup_free char *cgroup = mem_printf("/cricket-keeper-test-%d", getpid());
+    struct cgroups cgroups = {0};
+    struct err err = {0};
+    (void)state;
+    start_keeper_in(cgroup);
+    cleanup_free char *proc = mem_printf("/proc/%d/cgroup", pod.process);
+    cleanup_buf struct buf keepers = read_file(proc);
+    buf_add(&keepers, "", 1);
+    assert_non_null(strstr(keepers.data, cgroup));
+    ask_create(
+        &(struct ask){.id = "web", .script = "@grep -E '^0::|[:,]cpu[,:]' /proc/self/cgroup >&2; exit 1"});
+    until(heard_created);
+    assert_non_null(strstr(pod.created_err.msg, ":/"));
+    assert_null(strstr(pod.created_err.msg, cgroup));
+    finish_keeper();
+    assert_int_equal(cgroups_read("", &cgroups, &err), 0);
+    assert_int_equal(cgroup_remove(&cgroups, cgroup, &err), 0);
+    cgroups_done(&cgroups);
+}
+
 static void test_malformed_messages(void **state)
 {
     struct err err = {0};
@@ -1002,6 +1037,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_keeper_killed, setup),
         cmocka_unit_test_setup(test_container_ends_without_keeper, setup),
         cmocka_unit_test_setup(test_parent_outlives_command, setup),
+        cmocka_unit_test_setup(test_commands_run_outside_of_the_pod, make_pod),
         cmocka_unit_test_setup(test_malformed_messages, setup),
         cmocka_unit_test_setup(test_disk_full, setup),
         cmocka_unit_test_setup(test_many_connections_replace, setup),

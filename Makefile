@@ -105,8 +105,7 @@ $(BUILD)/libhandlers.a: $(call obj,$(filter-out handlers/main.c,$(SRC_HANDLERS))
 	ar rcs $@ $^
 ARCHIVES = $(BUILD)/libhandlers.a $(BUILD)/libnetns.a $(BUILD)/libloop.a $(BUILD)/libproto.a $(BUILD)/libcore.a
 
-# The handlers as objects: methods.c is the only one that names them, weakly while they are being built.
-$(BUILD)/cricketd: $(call obj,$(SRC_HANDLERS)) $(filter-out %/libhandlers.a,$(ARCHIVES))
+$(BUILD)/cricketd: $(BUILD)/handlers/main.o $(ARCHIVES)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(BUILD)/cricket: $(call obj,$(SRC_CLI)) $(BUILD)/libproto.a $(BUILD)/libcore.a

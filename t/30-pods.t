@@ -64,11 +64,19 @@ $c->leaks_nothing('a pod on the host\'s network', sub {
     is status($host)->{linux}{namespaces}{options}{network}, 'NODE', '... and says so';
     $c->remove_pod($host);
 });
+$c->pull;
 $c->leaks_nothing('a pod with a shared PID namespace', sub {
-    my $shared = $c->run_pod($c->pod_config(pid => 'POD'));
-    ok wait_for('the infra container', sub { grep { /pause/ } Cricket::Leaks::processes($c) }), 'has an infra container';
-    is status($shared)->{linux}{namespaces}{options}{pid}, 'POD', '... and says so';
+    my $shared_config = $c->pod_config(pid => 'POD');
+    my $shared = $c->run_pod($shared_config);
+    is status($shared)->{linux}{namespaces}{options}{pid}, 'POD', 'says so';
+    my %in_pod = (linux => {security_context => {namespace_options => {pid => 'POD'}}});
+    $c->run_container($shared, $shared_config, $c->container_config('sleep 1001 & wait', %in_pod));
+    my $id = $c->run_container($shared, $shared_config, $c->container_config('sleep 1002 & wait', %in_pod));
+    my (undef, $ps) = $c->exec_sync($id, 'ps');
+    like $ps, qr/^ *1 .*pause/m, '... has an infra container as PID 1';
+    like $ps, qr/sleep 1001.*sleep 1002/s, '... and its containers see one another';
     $c->remove_pod($shared);
+    unlink glob "$shared_config->{log_directory}/*";
 });
 $c->leaks_nothing('a pod with sysctls', sub {
     my $tuned = $c->run_pod($c->pod_config(linux => {sysctls => {'net.ipv4.ip_local_port_range' => '20000 20010'}}));

@@ -7,22 +7,20 @@ SRC_UNPACK := $(wildcard helpers/unpack*.c)
 # inflates gzip twice as fast as zlib; where the architecture has no such package, zlib does it. ISAL_LIBS= turns it off
 ISAL_LIBS  ?= $(shell $(PKG_CONFIG) --silence-errors --libs libisal)
 
-ifneq ($(SAN),)
-  HELPER_CC    = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL)
-else
-  HELPER_CC    = $(if $(MUSL_GCC),$(MUSL_GCC),$(CC)) -I. -D_GNU_SOURCE -DCRICKET_VERSION='"$(VERSION)"' -std=gnu17 -Os -g $(WARN) \
-    -fstack-protector-strong -fno-pie -no-pie -static -ffunction-sections -fdata-sections \
-    -fno-asynchronous-unwind-tables -fno-unwind-tables \
-    -Wl,--gc-sections -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--build-id=none -s
-endif
+STATIC_CC = $(if $(MUSL_GCC),$(MUSL_GCC),$(CC)) -I. -D_GNU_SOURCE -DCRICKET_VERSION='"$(VERSION)"' -std=gnu17 -Os -g $(WARN) \
+  -fstack-protector-strong -fno-pie -no-pie -static -ffunction-sections -fdata-sections \
+  -fno-asynchronous-unwind-tables -fno-unwind-tables \
+  -Wl,--gc-sections -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--build-id=none -s
+HELPER_CC = $(if $(SAN),$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL),$(STATIC_CC))
 
 $(BUILD)/cricket-keeper: $(SRC_KEEPER) $(HDR_KEEPER) helpers/helpers.mk
 	@mkdir -p $(@D)
 	$(HELPER_CC) -o $@ $(SRC_KEEPER)
 
+# static in every build: it runs in a root filesystem with nothing else in it
 $(BUILD)/cricket-pause: helpers/pause.c helpers/helpers.mk
 	@mkdir -p $(@D)
-	$(HELPER_CC) -o $@ helpers/pause.c
+	$(STATIC_CC) -o $@ helpers/pause.c
 
 $(BUILD)/cricket-unpack: $(call obj,$(SRC_UNPACK)) $(BUILD)/libcore.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ -larchive -lzstd -lz -lcrypto -lseccomp -lcap-ng $(ISAL_LIBS)

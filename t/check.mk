@@ -15,9 +15,12 @@ check-asan:
 check-plain:
 	$(MAKE) check-one BUILD=$(BUILD)/plain SAN= SHARED=$(BUILD)
 
-# one build's tests, with BUILD=
-check-one: bins
-	$(MAKE) unit corpus behaviour
+# one build's tests, with BUILD=: built side by side, run one after another
+check-one:
+	$(MAKE) -j$$(nproc) bins $(UNIT) $(FUZZ:%=$(BUILD)/fuzz/%_replay)
+	$(MAKE) unit
+	$(MAKE) corpus
+	$(MAKE) behaviour
 
 SHARED ?= $(BUILD)
 # make behaviour T=t/10-daemon.t runs one file
@@ -38,7 +41,8 @@ $(SHARED)/py/proto/%_pb2.py: proto/%.proto
 $(SHARED)/tools/crictl:
 	@mkdir -p $(SHARED)/tools/mod
 	printf 'module cricket.test/tools\n\ngo 1.26\n\nrequire sigs.k8s.io/cri-tools $(CRICTL_VERSION)\n' > $(SHARED)/tools/mod/go.mod
-	cd $(SHARED)/tools/mod && GOFLAGS=-mod=mod $(GO) build -o ../crictl sigs.k8s.io/cri-tools/cmd/crictl
+	cd $(SHARED)/tools/mod && GOFLAGS=-mod=mod $(GO) build -o ../crictl sigs.k8s.io/cri-tools/cmd/crictl || \
+	  { [ -z "$$CI" ] && echo "# no crictl: the tests that use it are skipped"; }
 
 $(SHARED)/tools/critest:
 	@mkdir -p $(SHARED)/tools/conformance

@@ -6,7 +6,9 @@
 #include "handlers/record.h"
 #include "handlers/runtimes.h"
 
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SECCOMP_FILE_MAX = 1 << 20 };
 
@@ -46,11 +48,14 @@ static int choose_args(struct container_inputs *in, struct err *err)
                        "image %s has neither entrypoint nor cmd: give the container a command",
                        c->image->image);
     in->args = pool_alloc(&in->pool, (head_n + tail_n + 1) * sizeof(*in->args));
+    /* copies: the image may be removed, and pulled anew, before they are used */
     for (size_t i = 0; i < head_n; i++)
-        in->args[i] = head[i];
+        in->args[i] = pool_strdup(&in->pool, head[i]);
     for (size_t i = 0; i < tail_n; i++)
-        in->args[head_n + i] = tail[i];
-    in->cwd = c->working_dir[0] ? c->working_dir : in->image->working_dir ? in->image->working_dir : "/";
+        in->args[head_n + i] = pool_strdup(&in->pool, tail[i]);
+    in->cwd = pool_strdup(&in->pool, c->working_dir[0]        ? c->working_dir
+                                     : in->image->working_dir ? in->image->working_dir
+                                                              : "/");
     if (in->cwd[0] != '/')
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "working_dir \"%s\" must be absolute", in->cwd);
     return 0;
@@ -79,12 +84,37 @@ static int check_mount(const Runtime__V1__Mount *m, size_t i, struct err *err)
     return 0;
 }
 
+/* What execve(2) cannot take would reach the container cut short. */
+static int check_env(const Runtime__V1__KeyValue *e, size_t i, struct err *err)
+{
+    if (!e->key[0] || strchr(e->key, '='))
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "envs[%zu]: name \"%.64s\" must not be empty, nor have a \"=\"", i, e->key);
+    if (e->value.len && memchr(e->value.data, '\0', e->value.len))
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "envs[%zu]: the value of %.64s has a NUL byte, which no environment can hold", i,
+                       e->key);
+    return 0;
+}
+
 static int check_namespaces(const struct container *c, const Runtime__V1__NamespaceOption *ns, struct err *err)
 {
     if (ns && ns->userns_options && ns->userns_options->mode != RUNTIME__V1__NAMESPACE_MODE__NODE)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
                        "userns_options: user namespaces are not supported: use mode NODE");
     Runtime__V1__NamespaceMode pid = ns ? ns->pid : RUNTIME__V1__NAMESPACE_MODE__POD;
+    if (pid == RUNTIME__V1__NAMESPACE_MODE__POD && !container_pod(c)->host_pid &&
+        container_pod(c)->infra_pid <= 0)
+        return err_set(err, GRPC_FAILED_PRECONDITION, 0,
+                       "container %s: the infra container of its pod has ended: make a new pod", c->name);
+    if (pid > RUNTIME__V1__NAMESPACE_MODE__TARGET)
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "namespace_options.pid: mode %d is not known", (int)pid);
+    if (pid == RUNTIME__V1__NAMESPACE_MODE__NODE && !container_pod(c)->host_pid)
+        return err_set(
+            err, GRPC_INVALID_ARGUMENT, 0,
+            "container %s: namespace_options.pid NODE, but its pod is not in the host's PID namespace: "
+            "make the pod with NODE, too",
+            c->name);
     if (pid == RUNTIME__V1__NAMESPACE_MODE__TARGET) {
         struct container *t = container_find(c->daemon->containers, ns->target_id, err);
         if (!t)
@@ -105,6 +135,9 @@ int container_spec_check(struct container *c, struct container_inputs *in, struc
         return err_errno(err);
     for (size_t i = 0; i < in->config->n_mounts; i++)
         if (check_mount(in->config->mounts[i], i, err) < 0)
+            return err_errno(err);
+    for (size_t i = 0; i < in->config->n_envs; i++)
+        if (check_env(in->config->envs[i], i, err) < 0)
             return err_errno(err);
     if (in->config->n_cdi_devices)
         return err_set(err, GRPC_UNIMPLEMENTED, 0, "CDI device %s: CDI is not supported",
@@ -127,6 +160,17 @@ static void env_set(struct kv_list *l, const char *pair)
     kv_set(l, key, eq ? eq + 1 : "");
 }
 
+/* As the UTS namespace has it: in the host's network that is the host's. */
+static void set_hostname(struct kv_list *l, const struct pod *pod, const Runtime__V1__PodSandboxConfig *config)
+{
+    char name[HOST_NAME_MAX + 1] = "";
+
+    if (pod->host_network && !config->hostname[0] && gethostname(name, sizeof(name) - 1) == 0)
+        kv_set(l, "HOSTNAME", name);
+    else
+        kv_set(l, "HOSTNAME", pod_hostname(pod, config));
+}
+
 static char **build_env(struct container *c, struct container_inputs *in)
 {
     struct kv_list l = {0};
@@ -134,7 +178,7 @@ static char **build_env(struct container *c, struct container_inputs *in)
     kv_set(&l, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     if (in->config->tty)
         kv_set(&l, "TERM", "xterm");
-    kv_set(&l, "HOSTNAME", pod_hostname(container_pod(c), in->pod_config));
+    set_hostname(&l, container_pod(c), in->pod_config);
     for (size_t i = 0; in->image->env[i]; i++)
         env_set(&l, in->image->env[i]);
     for (size_t i = 0; i < in->config->n_envs; i++) {
@@ -171,10 +215,26 @@ static struct oci_mount request_mount(struct pool *p, const Runtime__V1__Mount *
     };
 }
 
+/* "/etc/hosts", "/etc//hosts/" and "etc/hosts" are one place. */
+static bool is_same_place(const char *a, const char *b)
+{
+    for (;;) {
+        a += strspn(a, "/");
+        b += strspn(b, "/");
+        size_t n = strcspn(a, "/");
+        if (n != strcspn(b, "/") || strncmp(a, b, n) != 0)
+            return false;
+        if (n == 0)
+            return true;
+        a += n;
+        b += n;
+    }
+}
+
 static bool is_requested(const Runtime__V1__ContainerConfig *c, const char *destination)
 {
     for (size_t i = 0; i < c->n_mounts; i++)
-        if (strcmp(c->mounts[i]->container_path, destination) == 0)
+        if (is_same_place(c->mounts[i]->container_path, destination))
             return true;
     return false;
 }
@@ -263,6 +323,9 @@ static int choose_seccomp(struct container *c, struct container_inputs *in, stru
                               o, &file, err);
     else if (sec->seccomp->profile_type == RUNTIME__V1__SECURITY_PROFILE__PROFILE_TYPE__Localhost)
         file = sec->seccomp->localhost_ref;
+    else if (sec->seccomp->profile_type > RUNTIME__V1__SECURITY_PROFILE__PROFILE_TYPE__Localhost)
+        r = err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp: profile_type %d is not known",
+                    (int)sec->seccomp->profile_type);
     else if (sec->seccomp->localhost_ref[0])
         r = err_set(err, GRPC_INVALID_ARGUMENT, 0,
                     "seccomp: localhost_ref \"%s\" must only be set if profile_type is Localhost",
@@ -378,7 +441,7 @@ static void choose_namespaces(struct container *c, struct container_inputs *in, 
     } else if (pid == RUNTIME__V1__NAMESPACE_MODE__TARGET) {
         struct container *t = container_find(c->daemon->containers, ns->target_id, &ignored);
         o->ns_pid.path = pool_printf(p, "/proc/%d/ns/pid", t ? t->pid : 0);
-    } else if (pid == RUNTIME__V1__NAMESPACE_MODE__POD && pod->infra && !pod->host_pid) {
+    } else if (!pod->host_pid) {
         o->ns_pid.path = pool_printf(p, "/proc/%d/ns/pid", pod->infra_pid);
     }
     c->shared_pid = !o->ns_pid.create;
@@ -406,7 +469,7 @@ int container_spec_build(struct container *c, struct container_inputs *in, char 
         .devices = in->devices.items,
         .devices_n = in->devices.n,
         .privileged = sec->privileged,
-        .host_devices = sec->privileged,
+        .host_devices = in->host_devices,
         .no_new_privs = sec->no_new_privs,
         .cap_add = caps ? list_of(p, caps->add_capabilities, caps->n_add_capabilities) : NULL,
         .cap_drop = caps ? list_of(p, caps->drop_capabilities, caps->n_drop_capabilities) : NULL,

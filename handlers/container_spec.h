@@ -7,6 +7,7 @@
 struct container_inputs {
     struct pool pool;
     struct host_devices devices;
+    bool host_devices; /* privileged, and its handler does not withhold them */
     const Runtime__V1__ContainerConfig *config;
     const Runtime__V1__PodSandboxConfig *pod_config;
     const struct image_config *image;

@@ -99,9 +99,9 @@ static int look_at_host_paths(struct flow *f)
     struct container_flow *cf = f->data;
     struct err err;
 
-    if (host_paths_prepare(f->loop, cf->config, cf->container->log_path,
-                           wants_host_devices(cf->container, cf->config), &cf->inputs->pool, on_host_paths, f,
-                           NULL, &err) < 0)
+    cf->inputs->host_devices = wants_host_devices(cf->container, cf->config);
+    if (host_paths_prepare(f->loop, cf->config, cf->container->log_path, cf->inputs->host_devices,
+                           &cf->inputs->pool, on_host_paths, f, NULL, &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;
 }
@@ -277,6 +277,16 @@ struct op *create_container_op(struct container *c)
     return op;
 }
 
+static bool goes_up(const char *path)
+{
+    for (; *path; path += strcspn(path, "/")) {
+        path += strspn(path, "/");
+        if (strcspn(path, "/") == 2 && path[0] == '.' && path[1] == '.')
+            return true;
+    }
+    return false;
+}
+
 static int check_request(const Runtime__V1__CreateContainerRequest *req, struct err *err)
 {
     const Runtime__V1__ContainerConfig *c = req->config;
@@ -289,7 +299,7 @@ static int check_request(const Runtime__V1__CreateContainerRequest *req, struct 
     if (!c->image || !c->image->image[0])
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "container %s: config has no image: set image.image",
                        c->metadata->name);
-    if (strstr(c->log_path, ".."))
+    if (goes_up(c->log_path))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "container %s: log_path \"%s\" must not have \"..\"",
                        c->metadata->name, c->log_path);
     return 0;

@@ -37,6 +37,23 @@ static int make_source(const char *path, struct err *err)
     return dir_make(path, 0755, err);
 }
 
+/* mountinfo writes space, tab, newline and backslash as \\ and three octal digits. */
+static void unescape(char *s)
+{
+    char *to = s;
+
+    for (; *s; s++) {
+        unsigned c;
+        if (s[0] == '\\' && strspn(s + 1, "01234567") >= 3 && sscanf(s + 1, "%3o", &c) == 1) {
+            *to++ = (char)c;
+            s += 3;
+        } else {
+            *to++ = *s;
+        }
+    }
+    *to = '\0';
+}
+
 /* The optional fields ("shared:1 master:2") of the mount that holds path, which is canonical. */
 static int find_mount(const char *path, char **ret_mountpoint, char **ret_fields, struct err *err)
 {
@@ -51,6 +68,7 @@ static int find_mount(const char *path, char **ret_mountpoint, char **ret_fields
         int at = 0;
         if (sscanf(line, "%*d %*d %*s %*s %4095s %*s%n", point, &at) != 1 || !at)
             continue;
+        unescape(point);
         size_t n = strcmp(point, "/") == 0 ? 0 : strlen(point);
         if (strncmp(point, path, n) != 0 || (path[n] != '/' && path[n] != '\0') || (n < best && *ret_fields))
             continue;
@@ -135,7 +153,10 @@ static int put_one(int out_fd, const Runtime__V1__Device *dev, struct err *err)
     const char *inside = dev->container_path[0] ? dev->container_path : dev->host_path;
     struct stat st;
 
-    if (strspn(permissions, "rwm") != strlen(permissions))
+    if (inside[0] != '/' || strpbrk(inside, "\n"))
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "device %s: container_path \"%.64s\" must be absolute",
+                       dev->host_path, inside);
+    if (strspn(permissions, "rwm") != strlen(permissions) || strlen(permissions) > 3)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
                        "device %s: permissions \"%.16s\" may only have r, w and m", dev->host_path,
                        permissions);

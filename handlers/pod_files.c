@@ -86,7 +86,8 @@ static int write_resolv_conf(struct pod *pod, const Runtime__V1__PodSandboxConfi
 
     if (config->dns_config)
         resolv_conf(config->dns_config, &b);
-    else if (file_read("/etc/resolv.conf", HOST_FILE_MAX, &b, err) < 0 && err->sys != ENOENT)
+    if (!b.len && /* as containerd: a DNS configuration with nothing in it means the host's, too */
+        file_read("/etc/resolv.conf", HOST_FILE_MAX, &b, err) < 0 && err->sys != ENOENT)
         return err_errno(err);
     return write_in(pod, "resolv.conf", &b, err);
 }

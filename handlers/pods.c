@@ -265,7 +265,8 @@ static int load_one(void *data, const char *id, const char *json, const void *bl
         pod->config_len = len;
         take_record(pod, o);
         insert(pod);
-        const struct image *image = pod->infra_image_id ? image_find_used(d->images, pod->infra_image_id) : NULL;
+        const struct image *image =
+            pod->infra_image_id ? image_find_used(d->images, pod->infra_image_id) : NULL;
         if (image) {
             image_use(d->images, image);
             pod->infra_image_used = true;

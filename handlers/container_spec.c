@@ -61,7 +61,33 @@ static int choose_args(struct container_inputs *in, struct err *err)
     return 0;
 }
 
-static int check_mount(const Runtime__V1__Mount *m, size_t i, struct err *err)
+static int check_recursive(struct container *c, const Runtime__V1__Mount *m, size_t i, struct err *err)
+{
+    const struct runtime *rt;
+
+    if (!m->readonly)
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "mounts[%zu] %s: recursive_read_only is given without readonly", i, m->container_path);
+    if (m->propagation != RUNTIME__V1__MOUNT_PROPAGATION__PROPAGATION_PRIVATE)
+        return err_set(
+            err, GRPC_INVALID_ARGUMENT, 0,
+            "mounts[%zu] %s: recursive_read_only needs propagation PRIVATE: what is mounted later would "
+            "be writable",
+            i, m->container_path);
+    if (runtime_find(c->daemon->runtimes, container_pod(c)->runtime, &rt, err) < 0)
+        return err_errno(err);
+    if (!rt->probed)
+        return err_set(err, GRPC_UNAVAILABLE, 0, "handler %s has not told its features yet; try again",
+                       rt->config->name);
+    if (!rt->recursive_read_only) /* the prefix is what the kubelet looks for: cri-api/pkg/errors */
+        return err_set(err, GRPC_UNKNOWN, 0,
+                       "RROUnsupported: mounts[%zu] %s: handler %s, or this kernel, has no recursive read-only "
+                       "mounts; they need Linux 5.12 and runc 1.1 or crun 1.4",
+                       i, m->container_path, rt->config->name);
+    return 0;
+}
+
+static int check_mount(struct container *c, const Runtime__V1__Mount *m, size_t i, struct err *err)
 {
     if (m->image)
         return err_set(err, GRPC_UNIMPLEMENTED, 0, "mounts[%zu] %s: image volumes are not supported", i,
@@ -74,14 +100,10 @@ static int check_mount(const Runtime__V1__Mount *m, size_t i, struct err *err)
     if (m->n_uidmappings || m->n_gidmappings)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "mounts[%zu] %s: idmapped mounts are not supported", i,
                        m->container_path);
-    if (m->recursive_read_only) /* the prefix is what the kubelet looks for: cri-api/pkg/errors */
-        return err_set(err, GRPC_UNKNOWN, 0,
-                       "RROUnsupported: mounts[%zu] %s: recursive read-only is not supported", i,
-                       m->container_path);
     if (m->propagation > RUNTIME__V1__MOUNT_PROPAGATION__PROPAGATION_BIDIRECTIONAL)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "mounts[%zu] %s: propagation %d is not known", i,
                        m->container_path, (int)m->propagation);
-    return 0;
+    return m->recursive_read_only ? check_recursive(c, m, i, err) : 0;
 }
 
 /* What execve(2) cannot take would reach the container cut short. */
@@ -134,7 +156,7 @@ int container_spec_check(struct container *c, struct container_inputs *in, struc
     if (choose_args(in, err) < 0)
         return err_errno(err);
     for (size_t i = 0; i < in->config->n_mounts; i++)
-        if (check_mount(in->config->mounts[i], i, err) < 0)
+        if (check_mount(c, in->config->mounts[i], i, err) < 0)
             return err_errno(err);
     for (size_t i = 0; i < in->config->n_envs; i++)
         if (check_env(in->config->envs[i], i, err) < 0)
@@ -206,12 +228,13 @@ static char **options(struct pool *p, const char *a, const char *b, const char *
 static struct oci_mount request_mount(struct pool *p, const Runtime__V1__Mount *m)
 {
     static const char *const propagation[] = {"rprivate", "rslave", "rshared"};
+    const char *access = m->recursive_read_only ? "rro" : m->readonly ? "ro" : "rw";
 
     return (struct oci_mount){
         .destination = pool_printf(p, "%s%s", m->container_path[0] == '/' ? "" : "/", m->container_path),
         .source = m->host_path,
         .type = pool_strdup(p, "bind"),
-        .options = options(p, "rbind", propagation[m->propagation], m->readonly ? "ro" : "rw"),
+        .options = options(p, "rbind", propagation[m->propagation], access),
     };
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -28,6 +29,7 @@ struct runtimes {
     struct entry *entries;
     size_t n;
     const struct runtime *told; /* the default that the log has named */
+    bool mount_setattr;         /* the kernel has it (5.12): "rro" is made of it */
 };
 
 static const char *const kinds[] = {
@@ -158,19 +160,29 @@ static void take_version(struct runtime *rt, const char *text)
 }
 
 /* runtime-spec features.md */
-static void take_features(struct runtime *rt, const char *text, size_t len)
+static void take_features(struct runtime *rt, bool mount_setattr, const char *text, size_t len)
 {
     json_t *root = json_loadb(text, len, 0, NULL), *option;
     size_t i;
 
     json_array_foreach (json_object_get(root, "mountOptions"), i, option) {
         const char *word = json_string_value(option);
-        rt->recursive_read_only = rt->recursive_read_only || (word && strcmp(word, "rro") == 0);
+        if (mount_setattr && word && strcmp(word, "rro") == 0)
+            rt->recursive_read_only = true;
     }
     const json_t *lin = json_object_get(root, "linux");
     const json_t *idmap = json_object_get(json_object_get(lin, "mountExtensions"), "idmap");
     rt->idmapped_mounts = json_is_true(json_object_get(idmap, "enabled"));
     json_decref(root);
+}
+
+/* Of a runtime without the command. crun has "rro" since 1.4, but tells its features only since 1.8.6. */
+static void guess_features(struct runtime *rt, bool mount_setattr)
+{
+    unsigned major = 0, minor = 0;
+
+    if (rt->kind == RUNTIME_CRUN && sscanf(rt->version, "crun %u.%u", &major, &minor) == 2)
+        rt->recursive_read_only = mount_setattr && (major > 1 || (major == 1 && minor >= 4));
 }
 
 /* The entry whose child ended, or NULL. Frees the probe. */
@@ -213,9 +225,11 @@ static void on_features(void *data, struct child_result *result)
     if (!e)
         return;
     e->rt.probed = true;
-    if (child_check(result, "features", NULL) ==
-        0) /* older ones have no such command: then they have no features */
-        take_features(&e->rt, result->out.data ? result->out.data : "", result->out.len);
+    if (child_check(result, "features", NULL) == 0)
+        take_features(&e->rt, e->owner->mount_setattr, result->out.data ? result->out.data : "",
+                      result->out.len);
+    else
+        guess_features(&e->rt, e->owner->mount_setattr);
     log_debug("handler %s is %s%s", e->rt.config->name, e->rt.version,
               e->rt.recursive_read_only ? ", has rro" : "");
 }
@@ -245,6 +259,8 @@ struct runtimes *runtimes_new(struct daemon *d, const struct host *host)
     struct runtimes *rs = mem_new(struct runtimes);
 
     rs->daemon = d;
+    rs->mount_setattr =
+        host->oci.kernel_major > 5 || (host->oci.kernel_major == 5 && host->oci.kernel_minor >= 12);
     rs->n = d->config.handlers_n;
     rs->entries = mem_alloc(rs->n * sizeof(*rs->entries));
     for (size_t i = 0; i < rs->n; i++) {

@@ -23,7 +23,7 @@ struct runtime {
     char *unusable;           /* NULL: it works here. Else one line: why, and what to do */
     bool probed;              /* version and features have been asked */
     bool systemd_cgroup;      /* takes "slice:prefix:id" */
-    bool recursive_read_only; /* mount option "rro" */
+    bool recursive_read_only; /* mount option "rro", and a kernel that can do it */
     bool idmapped_mounts;
 };
 

@@ -80,6 +80,7 @@ static void add_handlers(struct rpc *rpc, Runtime__V1__StatusResponse *r)
         h->name = i < n ? rt->config->name : (char *)(uintptr_t) "";
         h->features = rpc_new(rpc, Runtime__V1__RuntimeHandlerFeatures);
         runtime__v1__runtime_handler_features__init(h->features);
+        h->features->recursive_read_only_mounts = rt->recursive_read_only;
         r->runtime_handlers[r->n_runtime_handlers++] = h;
     }
 }

@@ -186,6 +186,18 @@ spew("$volume/file", "data\n");
 is says('cat /v/file; echo new > /v/new', mounts => [{host_path => $volume, container_path => '/v'}]), "data\n", 'a volume';
 is slurp("$volume/new"), "new\n", '... that can be written';
 like says('echo x > /v/no', mounts => [{host_path => $volume, container_path => '/v', readonly => JSON::PP::true()}]), qr/Read-only/, 'a read-only volume';
+{
+    my %ro = (host_path => $volume, container_path => '/v', readonly => JSON::PP::true());
+    my %rro = (%ro, recursive_read_only => JSON::PP::true());
+    mkdir "$volume/below";
+    run(qw(mount -t tmpfs none), "$volume/below");
+    is says('echo x > /v/below/file && cat /v/below/file', mounts => [{%ro}]), "x\n", 'what is mounted below a read-only volume can be written';
+    like says('echo x > /v/below/no', mounts => [{%rro}]), qr/Read-only/, '... but not if it is recursively read-only';
+    $c->fails_with('INVALID_ARGUMENT', qr{mounts\[0\] /v: recursive_read_only}, 'CreateContainer',
+        {pod_sandbox_id => $pod, sandbox_config => $pod_config, config => $c->container_config('true', mounts => [$_])})
+      for {%rro, readonly => JSON::PP::false()}, {%rro, propagation => 'PROPAGATION_HOST_TO_CONTAINER'};
+    run('umount', "$volume/below");
+}
 like says('df -k /dev/shm | tail -n 1'), qr/\b65536\b/, '/dev/shm';
 $c->leaks_nothing('a volume whose source is a file that is not there', sub {
     my $e = $c->fails('CreateContainer', {pod_sandbox_id => $pod, sandbox_config => $pod_config, config =>

@@ -95,6 +95,7 @@ wait_for "the daemon" "$dir/cricketd.log" test -S "$dir/c.sock"
 options=()
 for entry in "${skip[@]}"; do options+=("--ginkgo.skip=${entry%%=*}"); done
 status=0
+cd "$dir"
 "$dir/critest" --runtime-endpoint "unix://$dir/c.sock" --image-endpoint "unix://$dir/c.sock" --config /dev/null \
     --ginkgo.no-color --ginkgo.json-report="$dir/report.json" "${options[@]}" "$@" || status=$?
 kill "$daemon"

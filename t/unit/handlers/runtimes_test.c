@@ -41,7 +41,10 @@ static struct cgroup_mount hybrid_mounts[] = {
     {"/sys/fs/cgroup/unified", "/", "hugetlb", true},
 };
 static const struct host hybrid = {.cgroups = {CGROUP_HYBRID, hybrid_mounts, 2}};
-static const struct host v2_only = {.cgroups = {CGROUP_V2, hybrid_mounts + 1, 1}};
+static const struct host v2_only = {.cgroups = {CGROUP_V2, hybrid_mounts + 1, 1},
+                                    .oci = {.kernel_major = 5, .kernel_minor = 12}};
+static const struct host old_kernel = {.cgroups = {CGROUP_V2, hybrid_mounts + 1, 1},
+                                       .oci = {.kernel_major = 5, .kernel_minor = 11}};
 
 static void stop_when_probed(void *data)
 {
@@ -98,9 +101,32 @@ static void asks_the_binaries(void **state)
     assert_null(strstr(crun->version, "version"));
     assert_int_equal(runc->kind, RUNTIME_RUNC);
     assert_true(runc->recursive_read_only);
+    assert_true(crun->recursive_read_only);
     assert_non_null(strstr(no->unusable, "exit status 1"));
     assert_ptr_equal(runtime_default(rs), crun);
     runtimes_free(rs);
+}
+
+static void recursive_read_only_needs_a_kernel(void **state)
+{
+    static const struct {
+        const char *version;
+        bool want;
+    } rows[] = {{"crun 1.3", false}, {"crun 1.4", true},  {"crun 1.8.1", true},
+                {"crun 2.0", true},  {"crun 0.9", false}, {"crun", false}};
+
+    (void)state;
+    set_config("crun", "runc", "/nowhere/youki");
+    struct runtimes *rs = runtimes_new(&daemon_, &old_kernel);
+    probe_all(rs);
+    assert_false(runtime_at(rs, 0)->recursive_read_only);
+    assert_false(runtime_at(rs, 1)->recursive_read_only);
+    runtimes_free(rs);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct runtime rt = {.kind = RUNTIME_CRUN, .version = (char *)(uintptr_t)rows[i].version};
+        guess_features(&rt, true);
+        assert_int_equal(rt.recursive_read_only, rows[i].want);
+    }
 }
 
 static void may_go_while_it_asks(void **state)
@@ -442,6 +468,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(default_falls_where_no_file_chose),
         cmocka_unit_test(asks_the_binaries),
+        cmocka_unit_test(recursive_read_only_needs_a_kernel),
         cmocka_unit_test(command_lines),
         cmocka_unit_test(last_error_of_a_log),
         cmocka_unit_test(runc_takes_the_configuration),

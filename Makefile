@@ -102,14 +102,16 @@ $(BUILD)/libnetns.a: $(call obj,$(SRC_NETNS))
 $(BUILD)/libhandlers.a: $(call obj,$(filter-out handlers/main.c,$(SRC_HANDLERS)))
 %.a:
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 ARCHIVES = $(BUILD)/libhandlers.a $(BUILD)/libnetns.a $(BUILD)/libloop.a $(BUILD)/libproto.a $(BUILD)/libcore.a
 
 $(BUILD)/cricketd: $(BUILD)/handlers/main.o $(ARCHIVES)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(BUILD)/cricket: $(call obj,$(SRC_CLI)) $(BUILD)/libproto.a $(BUILD)/libcore.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 -include helpers/helpers.mk
 
@@ -117,7 +119,8 @@ $(BUILD)/cricket: $(call obj,$(SRC_CLI)) $(BUILD)/libproto.a $(BUILD)/libcore.a
 UNIT := $(patsubst t/unit/%.c,$(BUILD)/t/unit/%,$(wildcard t/unit/*/*_test.c))
 $(BUILD)/t/unit/%: t/unit/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) -Wno-missing-prototypes -Wno-unused-function $(CFLAGS_ALL) -Wno-error=missing-prototypes -Wno-error=unused-function $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(ARCHIVES) -lcmocka -larchive -lzstd $(LIBS)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Wno-missing-prototypes -Wno-unused-function $(CFLAGS_ALL) -Wno-error=missing-prototypes -Wno-error=unused-function $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(ARCHIVES) -lcmocka -larchive -lzstd $(LIBS)
 
 unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "# $$t"; CMOCKA_MESSAGE_OUTPUT=TAP $$t; done
@@ -131,7 +134,8 @@ FUZZ_LIBS = -larchive -lzstd $(LIBS)
 # replays a corpus with gcc's sanitizers: no clang needed for `make check`
 $(BUILD)/fuzz/%_replay: fuzz/%_fuzz.c fuzz/replay.c $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-error $(LDFLAGS_ALL) -MMD -MP -o $@ $< fuzz/replay.c $(ARCHIVES) $(FUZZ_LIBS)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-error $(LDFLAGS_ALL) -MMD -MP -o $@ $< fuzz/replay.c $(ARCHIVES) $(FUZZ_LIBS)
 corpus: $(FUZZ:%=$(BUILD)/fuzz/%_replay)
 	@set -e; for f in $(FUZZ); do $(BUILD)/fuzz/$${f}_replay fuzz/corpus/$$f; done
 $(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(SRC_CORE) $(SRC_PROTO) $(GEN_C) $(GEN_H) $(GEN_TABLES)

@@ -1,4 +1,4 @@
-/* The daemon's parts, made by main.c in the order of this struct and unmade in reverse. */
+/* The daemon's parts, made by daemon_start() in the order of this struct and unmade in reverse. */
 #pragma once
 #include "core/config.h"
 #include "core/host.h"
@@ -20,6 +20,11 @@ struct daemon {
     struct bridge *bridge;         /* loop/h2o_bridge.h */
     bool stopping;
 };
+
+/* Takes the directories and makes all parts but the loop, the config and the bridge, which are there. Call daemon_stop()
+ * after a failure, too. */
+int daemon_start(struct daemon *d, struct err *err) must_check;
+void daemon_stop(struct daemon *d);
 
 /* The network of a handler; "" is the default one. */
 struct cni *daemon_cni(const struct daemon *d, const char *handler);

@@ -47,7 +47,7 @@ extern char **environ;
 static struct child *children;
 static void (*orphan_hook)(void *data, int pid, int status);
 static void *orphan_data;
-static struct loop *reaping_loop;
+static unsigned reaping_loop; /* its number; 0: none yet */
 
 static void pump_close(struct pump *p)
 {
@@ -188,9 +188,9 @@ static void on_sigchld(void *data, int signal)
 
 static void reap_on(struct loop *l)
 {
-    if (reaping_loop == l)
+    if (reaping_loop == loop_number(l))
         return;
-    reaping_loop = l;
+    reaping_loop = loop_number(l);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         log_warn("cannot become child subreaper: %s", strerror(errno));
     loop_on_signal(l, SIGCHLD, on_sigchld, NULL);
@@ -208,13 +208,34 @@ size_t child_count(void)
     return HASH_COUNT(children);
 }
 
-/* A pipe whose end of ours does not block; both ends close on exec. */
-static int make_pipe(int fds[2], int our_end)
+/* The ends of the pipes to a child's descriptors 0, 1 and 2; -1 where there is none. */
+struct ends {
+    int ours[3], theirs[3];
+};
+
+/* Both ends close on exec; ours do not block. */
+static int ends_make(const struct child_spec *s, struct ends *e)
 {
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    fcntl(fds[our_end], F_SETFL, O_NONBLOCK);
+    const bool wanted[3] = {s->input != NULL, s->stdout_fd <= 0, s->stderr_fd <= 0};
+
+    for (int i = 0; i < 3; i++) {
+        int fds[2];
+        if (!wanted[i])
+            continue;
+        if (pipe2(fds, O_CLOEXEC) < 0)
+            return -errno;
+        e->ours[i] = fds[i == 0];
+        e->theirs[i] = fds[i != 0];
+        fcntl(e->ours[i], F_SETFL, O_NONBLOCK);
+    }
     return 0;
+}
+
+static void close_all(const int fds[3])
+{
+    for (int i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
 }
 
 static void reset_signals(sigset_t *ret_all, sigset_t *ret_none)
@@ -291,51 +312,20 @@ static int spawn(const struct child_spec *s, const int fds[3], pid_t *ret_pid)
     return 0;
 }
 
-int child_start(struct loop *l, const struct child_spec *spec, child_done_fn *on_done, void *data,
-                struct child **ret_child, struct err *err)
+/* Takes the ends. */
+static struct child *make(struct loop *l, const struct child_spec *spec, pid_t pid, const int ours[3])
 {
-    int in[2] = {-1, -1}, out[2] = {-1, -1}, errp[2] = {-1, -1};
-    const char *name = spec->name ? spec->name : spec->argv[0];
-    pid_t pid;
-    int r = 0;
-
-    reap_on(l);
-    if (spec->input)
-        r = make_pipe(in, 1);
-    if (r == 0 && spec->stdout_fd <= 0)
-        r = make_pipe(out, 0);
-    if (r == 0 && spec->stderr_fd <= 0)
-        r = make_pipe(errp, 0);
-    if (r == 0) {
-        const int fds[3] = {spec->input ? in[0] : (spec->stdin_fd > 0 ? spec->stdin_fd : -1),
-                            spec->stdout_fd > 0 ? spec->stdout_fd : out[1],
-                            spec->stderr_fd > 0 ? spec->stderr_fd : errp[1]};
-        r = spawn(spec, fds, &pid);
-    }
-    const int theirs[] = {in[0], out[1], errp[1]};
-    for (size_t i = 0; i < countof(theirs); i++)
-        if (theirs[i] >= 0)
-            close(theirs[i]);
-    if (r < 0) {
-        const int ours[] = {in[1], out[0], errp[0]};
-        for (size_t i = 0; i < countof(ours); i++)
-            if (ours[i] >= 0)
-                close(ours[i]);
-        return err_sys(err, -r, "cannot start %s", name);
-    }
-
     struct child *c = mem_new(struct child);
+
     c->loop = l;
     c->pid = pid;
     c->own_group = spec->new_session;
     c->drain_ms = spec->drain_ms ? spec->drain_ms : 200;
-    c->on_done = on_done;
-    c->data = data;
-    c->out = (struct pump){.fd = out[0], .into = &c->result.out};
-    c->err = (struct pump){.fd = errp[0], .into = &c->result.err};
+    c->in_fd = ours[0];
+    c->out = (struct pump){.fd = ours[1], .into = &c->result.out};
+    c->err = (struct pump){.fd = ours[2], .into = &c->result.err};
     c->result.out.max = spec->out_max ? spec->out_max : (size_t)1 << 20;
     c->result.err.max = spec->err_max ? spec->err_max : (size_t)64 << 10;
-    c->in_fd = in[1];
     if (c->out.fd >= 0)
         c->out.watch = watch_start(l, c->out.fd, WATCH_READ, on_out, c);
     if (c->err.fd >= 0)
@@ -348,6 +338,31 @@ int child_start(struct loop *l, const struct child_spec *spec, child_done_fn *on
     if (spec->timeout_ms > 0)
         timer_start(&c->timer, l, spec->timeout_ms / 1000., on_timeout, c);
     HASH_ADD(hh, children, pid, sizeof(c->pid), c);
+    return c;
+}
+
+int child_start(struct loop *l, const struct child_spec *spec, child_done_fn *on_done, void *data,
+                struct child **ret_child, struct err *err)
+{
+    const char *name = spec->name ? spec->name : spec->argv[0];
+    const int given[3] = {spec->stdin_fd, spec->stdout_fd, spec->stderr_fd};
+    struct ends ends = {{-1, -1, -1}, {-1, -1, -1}};
+    pid_t pid = -1;
+    int r = ends_make(spec, &ends), fds[3];
+
+    reap_on(l);
+    for (int i = 0; i < 3; i++)
+        fds[i] = ends.theirs[i] < 0 && given[i] > 0 ? given[i] : ends.theirs[i];
+    if (r == 0)
+        r = spawn(spec, fds, &pid);
+    close_all(ends.theirs);
+    if (r < 0) {
+        close_all(ends.ours);
+        return err_sys(err, -r, "cannot start %s", name);
+    }
+    struct child *c = make(l, spec, pid, ends.ours);
+    c->on_done = on_done;
+    c->data = data;
     if (ret_child)
         *ret_child = c;
     return 0;

@@ -18,6 +18,7 @@ struct signal_watch {
 
 struct loop {
     struct ev_loop *ev;
+    unsigned number;
     ev_prepare prepare; /* last thing before the poll */
     ev_check check;     /* first thing after it */
     ev_idle keep_going; /* active while something is deferred: the poll must not sleep */
@@ -94,8 +95,10 @@ static void on_idle(struct ev_loop *ev, ev_idle *w, int revents)
 
 struct loop *loop_new(void)
 {
+    static unsigned made;
     struct loop *l = mem_new(struct loop);
 
+    l->number = ++made;
     /* never the default loop: that one reaps every child by itself */
     l->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (!l->ev)
@@ -142,6 +145,11 @@ void loop_stop(struct loop *l)
 struct ev_loop *loop_ev(struct loop *l)
 {
     return l->ev;
+}
+
+unsigned loop_number(const struct loop *l)
+{
+    return l->number;
 }
 
 struct loop_turns loop_turns(const struct loop *l)

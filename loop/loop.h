@@ -17,6 +17,8 @@ void loop_free(struct loop *l);
 void loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
 struct ev_loop *loop_ev(struct loop *l); /* for the files of loop/ alone */
+unsigned
+loop_number(const struct loop *l); /* from 1; never given twice, as the address of one that is gone may be */
 
 /* One-shot timer inside its owner's struct. Starting a running timer sets it anew; stopping a stopped one does nothing. */
 struct timer {

@@ -323,6 +323,18 @@ static void many_at_once(void **state)
     assert_int_equal(descriptors(), before);
 }
 
+/* Sooner or later a loop has the address of one that is gone: it hears of its children all the same. */
+static void one_loop_after_another(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        loop_free(loop);
+        loop = loop_new();
+        sh("exit 0");
+        assert_int_equal(got.status, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_function),
         cmocka_unit_test(given_descriptors),
         cmocka_unit_test(many_at_once),
+        cmocka_unit_test(one_loop_after_another),
     };
 
     signal(SIGPIPE, SIG_IGN);

@@ -156,7 +156,6 @@ run: deps-run
 	@exec $(BUILD)/cricketd
 
 # ---- lint ----------------------------------------------------------------------------------------------------------
-CPPFLAGS_TIDY = $(subst ",\",$(subst ',,$(CPPFLAGS_ALL)))
 SRC_LINT = $(SRC_CORE) $(SRC_LOOP) $(SRC_NETNS) $(SRC_PROTO) $(SRC_HANDLERS) $(SRC_CLI) $(wildcard helpers/*.c)
 lint: layers format-check tidy cppcheck
 layers:
@@ -168,7 +167,7 @@ format:
 format-check:
 	@clang-format --dry-run -Werror $(FORMATTED) && echo "format: ok"
 tidy: $(GEN_H) $(GEN_TABLES)
-	@echo $(SRC_LINT) | tr ' ' '\n' | xargs -P2 -n8 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS_TIDY) -std=gnu17 2>/dev/null' tidy && echo "clang-tidy: ok"
+	@printf '%s\n' $(SRC_LINT) | t/tidy.sh $(CPPFLAGS_ALL) -std=gnu17 && echo "clang-tidy: ok"
 cppcheck: $(GEN_H) $(GEN_TABLES)
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability -j2 \
 	  --suppress=missingIncludeSystem --suppress=preprocessorErrorDirective --suppress=internalAstError --suppress=normalCheckLevelMaxBranches -I. -I$(BUILD)/gen -D_GNU_SOURCE -Ulinux $(SRC_LINT) && echo "cppcheck: ok"

@@ -58,8 +58,8 @@ const char *grpc_code_name(int code);
 
 /* The analyzer cannot know that these always give a negative number. */
 #if defined(__clang_analyzer__) && !defined(ERR_IMPLEMENTATION)
-#define err_set(err, ...)  ((void)(err), -1)
-#define err_sys(err, ...)  ((void)(err), -1)
-#define err_wrap(err, ...) ((void)(err), -1)
-#define err_errno(err)     ((void)(err), -1)
+#define err_set(...)   ((void)err_set(__VA_ARGS__), -1)
+#define err_sys(...)   ((void)err_sys(__VA_ARGS__), -1)
+#define err_wrap(...)  ((void)err_wrap(__VA_ARGS__), -1)
+#define err_errno(...) ((void)err_errno(__VA_ARGS__), -1)
 #endif

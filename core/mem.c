@@ -1,3 +1,4 @@
+#define MEM_IMPLEMENTATION
 #include "core/mem.h"
 
 #include <stdarg.h>
@@ -23,7 +24,7 @@ void *mem_grow(void *array, size_t *cap, size_t want, size_t item)
 {
     size_t now = *cap;
 
-    if (want <= now)
+    if (array && want <= now)
         return array;
     size_t next = now ? now : 4;
     while (next < want)

@@ -31,7 +31,8 @@ static void clear_flags(int parent, const char *name)
 
     for (size_t i = 0; i < countof(dirs); i++) {
         int flags;
-        if (dirs[i] >= 0 && ioctl(dirs[i], FS_IOC_GETFLAGS, &flags) == 0 && (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))) {
+        if (dirs[i] >= 0 && ioctl(dirs[i], FS_IOC_GETFLAGS, &flags) == 0 &&
+            (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))) {
             flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
             (void)!ioctl(dirs[i], FS_IOC_SETFLAGS, &flags);
         }
@@ -135,7 +136,6 @@ int tree_remove_at(int dirfd, const char *name, struct err *err)
 {
     cleanup_close int top = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st, outer;
-    int r;
 
     if (top < 0 && (errno == ENOTDIR || errno == ELOOP))
         return unlink_entry(dirfd, name, 0, err);
@@ -146,7 +146,7 @@ int tree_remove_at(int dirfd, const char *name, struct err *err)
     if (st.st_dev != outer.st_dev)
         return err_set(err, GRPC_FAILED_PRECONDITION, EBUSY, "%.200s is a mount point; unmount it", name);
     struct removal rm = {.top = top, .dev = st.st_dev, .err = err};
-    if ((r = empty_top(&rm)) < 0)
+    if (empty_top(&rm) < 0)
         return err_wrap(err, "%s", name);
     return unlink_entry(dirfd, name, AT_REMOVEDIR, err);
 }

@@ -17,10 +17,12 @@ struct containers *containers_new(void)
 
 void containers_free(struct containers *t)
 {
+    struct container *c, *next;
+
     if (!t)
         return;
-    while (t->by_id)
-        container_free(t->by_id);
+    HASH_ITER(hh_id, t->by_id, c, next)
+        container_free(c);
     free(t);
 }
 

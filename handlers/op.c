@@ -61,16 +61,17 @@ static void tell(struct op *op, struct waiter *w)
 {
     struct rpc *rpc = w->rpc;
 
-    if (rpc)
-        rpc_on_gone(rpc, NULL, NULL);
+    if (!rpc) {
+        w->fn(w->data, op->flow.rc == 0 ? NULL : &op->flow.err);
+        return;
+    }
+    rpc_on_gone(rpc, NULL, NULL);
     if (w->retry)
         rpc->method->handle(rpc);
-    else if (rpc && op->flow.rc == 0)
+    else if (op->flow.rc == 0)
         op->reply(op, rpc);
-    else if (rpc)
-        rpc_fail(rpc, &op->flow.err);
     else
-        w->fn(w->data, op->flow.rc == 0 ? NULL : &op->flow.err);
+        rpc_fail(rpc, &op->flow.err);
 }
 
 static void on_done(struct flow *f)

@@ -18,10 +18,12 @@ struct pods *pods_new(void)
 
 void pods_free(struct pods *p)
 {
+    struct pod *pod, *next;
+
     if (!p)
         return;
-    while (p->by_id)
-        pod_free(p->by_id);
+    HASH_ITER(hh_id, p->by_id, pod, next)
+        pod_free(pod);
     free(p);
 }
 

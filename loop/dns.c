@@ -152,14 +152,14 @@ struct dns *dns_new(struct loop *l, const char *servers)
     return d;
 }
 
-static void lookup_free(struct lookup *k)
+static void lookup_free(struct dns *d, struct lookup *k)
 {
-    for (struct lookup **p = &k->dns->lookups; *p; p = &(*p)->next)
-        if (*p == k) {
-            *p = k->next;
-            k->dns->lookups_n--;
-            break;
-        }
+    struct lookup **p = &d->lookups;
+
+    while (*p != k)
+        p = &(*p)->next;
+    *p = k->next;
+    d->lookups_n--;
     free(k->host);
     free(k);
 }
@@ -186,7 +186,7 @@ void dns_free(struct dns *d)
     timer_stop(&d->timer);
     timer_stop(&d->closing);
     while (d->lookups)
-        lookup_free(d->lookups);
+        lookup_free(d, d->lookups);
     free(d->servers);
     free(d);
 }
@@ -283,7 +283,7 @@ static void on_addrinfo(void *data, int status, int timeouts, struct ares_addrin
         }
     if (k->addrs.n == 0) {
         answer_waiting(k, NULL, &err);
-        lookup_free(k);
+        lookup_free(d, k);
     }
 }
 
@@ -303,7 +303,7 @@ static void expire(struct dns *d)
     for (struct lookup *k = d->lookups, *next; k; k = next) {
         next = k->next;
         if (!k->asking && !is_waited_for(k) && (k->good_until_us <= now || d->lookups_n > DNS_CACHE_MAX))
-            lookup_free(k);
+            lookup_free(d, k);
     }
 }
 
@@ -348,7 +348,7 @@ static void on_ask(void *data)
         return;
     if (channel_open(d, &err) < 0) {
         answer_waiting(k, NULL, &err);
-        lookup_free(k);
+        lookup_free(d, k);
         return;
     }
     timer_stop(&d->closing);

@@ -44,7 +44,8 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 
 struct listing {
     struct dirent **names;
-    int n; /* negative errno when the directory cannot be read */
+    int n;
+    int sys; /* positive errno when the directory cannot be read */
 };
 
 static void listing_done(struct listing *l)
@@ -59,10 +60,8 @@ static struct listing list(const struct cni_dir *d)
     struct listing l = {0};
 
     l.n = scandir(d->path, &l.names, is_candidate, by_name);
-    if (l.n < 0) {
-        l.names = NULL;
-        l.n = -errno;
-    }
+    if (l.n < 0)
+        l = (struct listing){.sys = errno};
     return l;
 }
 
@@ -75,7 +74,7 @@ static uint64_t mix(uint64_t h, const void *p, size_t n)
 
 static uint64_t fingerprint(const struct cni_dir *d, const struct listing *l)
 {
-    uint64_t h = mix(14695981039346656037u, &l->n, sizeof(l->n));
+    uint64_t h = mix(mix(14695981039346656037u, &l->n, sizeof(l->n)), &l->sys, sizeof(l->sys));
     cleanup_close int dir = open(d->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     for (int i = 0; i < l->n && i < FILES_MAX; i++) {
@@ -143,13 +142,13 @@ static void read_all(struct cni_dir *d, const struct listing *l)
         if (!d->why.grpc)
             d->why = err;
     }
-    if (l->n <= 0 && d->fallback) {
+    if (l->n == 0 && d->fallback) {
         use(d, cni_conf_ref(d->fallback));
         return;
     }
     use_none(d);
     if (!d->why.grpc)
-        err_set(&d->why, GRPC_FAILED_PRECONDITION, l->n < 0 && l->n != -ENOENT ? -l->n : 0,
+        err_set(&d->why, GRPC_FAILED_PRECONDITION, l->sys != ENOENT ? l->sys : 0,
                 "no CNI configuration: put a *.conflist into %s", d->path);
 }
 

@@ -9,7 +9,7 @@ enum { PATH_SIZE = 256 };
 int sysctl_path(const char *name, char ret_path[static 256], struct err *err)
 {
     size_t n = strlen(name), first = strcspn(name, "./");
-    char path[PATH_SIZE];
+    char path[PATH_SIZE] = "";
     bool dots = name[first] == '.';
 
     if (n == 0 || n >= sizeof(path))

@@ -6,7 +6,6 @@
 #include "handlers/pod_parts.h"
 #include "handlers/pods.h"
 #include "handlers/runtimes.h"
-#include "loop/h2o_bridge.h"
 #include "netns/cni.h"
 
 #include <errno.h>
@@ -112,7 +111,6 @@ int daemon_start(struct daemon *d, struct err *err)
 
 void daemon_stop(struct daemon *d)
 {
-    bridge_free(d->bridge);
     containers_free(d->containers);
     pods_free(d->pods);
     images_free(d->images);

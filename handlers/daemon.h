@@ -24,7 +24,7 @@ struct daemon {
 /* Takes the directories and makes all parts but the loop, the config and the bridge, which are there. Call daemon_stop()
  * after a failure, too. */
 int daemon_start(struct daemon *d, struct err *err) must_check;
-void daemon_stop(struct daemon *d);
+void daemon_stop(struct daemon *d); /* the bridge goes before it, the loop after it */
 
 /* The network of a handler; "" is the default one. */
 struct cni *daemon_cni(const struct daemon *d, const char *handler);

@@ -289,6 +289,7 @@ bad:
     log_error("%s", err.msg);
     r.exit_code = 1;
 out:
+    bridge_free(d.bridge);
     daemon_stop(&d);
     loop_free(d.loop);
     config_done(&d.config);

@@ -1,0 +1,121 @@
+#include "core/file.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char dir[64], path[96];
+static struct err err;
+
+static int make(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof(dir), "/tmp/cricket-file-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/file", dir);
+    err = (struct err){0};
+    return 0;
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(dir); /* fails where a temporary file was left */
+}
+
+static void written_and_read(void **state)
+{
+    cleanup_buf struct buf b = {0};
+    struct stat st;
+    char big[10000];
+
+    (void)state;
+    memset(big, 'x', sizeof(big));
+    umask(077);
+    assert_int_equal(file_write(path, "old", 3, 0600, &err), 0);
+    assert_int_equal(file_write(path, big, sizeof(big), 0644, &err), 0);
+    umask(022);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0644); /* whatever the umask */
+    assert_int_equal(file_read(path, sizeof(big), &b, &err), 0);
+    assert_int_equal(b.len, sizeof(big));
+    assert_memory_equal(b.data, big, sizeof(big));
+    assert_int_equal(file_write(path, "", 0, 0644, &err), 0);
+    buf_done(&b);
+    assert_int_equal(file_read(path, 10, &b, &err), 0);
+    assert_int_equal(b.len, 0);
+}
+
+static void limits_and_absence(void **state)
+{
+    cleanup_buf struct buf b = {0};
+
+    (void)state;
+    assert_int_equal(file_read(path, 10, &b, &err), -ENOENT);
+    assert_int_equal(err.grpc, GRPC_NOT_FOUND);
+    assert_int_equal(err.sys, ENOENT);
+    assert_non_null(strstr(err.msg, path));
+    assert_int_equal(file_write(path, "12345678901", 11, 0600, &err), 0);
+    assert_int_equal(file_read(path, 10, &b, &err), -EFBIG);
+    assert_non_null(strstr(err.msg, "more than 10 bytes"));
+    assert_true(file_read(dir, 10, &b, &err) < 0); /* a directory */
+}
+
+static void a_write_that_fails(void **state)
+{
+    char in[128];
+
+    (void)state;
+    snprintf(in, sizeof(in), "%s/absent/file", dir);
+    assert_true(file_write(in, "x", 1, 0600, &err) < 0);
+    /* the target is a directory: the temporary file must not stay */
+    snprintf(in, sizeof(in), "%s/d", dir);
+    assert_int_equal(mkdir(in, 0700), 0);
+    assert_true(file_write(in, "x", 1, 0600, &err) < 0);
+    assert_non_null(strstr(err.msg, in));
+    assert_int_equal(rmdir(in), 0);
+    /* nor must a link in its place lead elsewhere */
+    snprintf(in, sizeof(in), "%s.tmp", path);
+    assert_int_equal(symlink("/tmp/cricket-must-not-appear", in), 0);
+    assert_true(file_write(path, "x", 1, 0600, &err) < 0);
+    assert_true(access("/tmp/cricket-must-not-appear", F_OK) < 0);
+    unlink(in);
+}
+
+static void directories(void **state)
+{
+    char deep[128], file[128];
+    struct stat st;
+
+    (void)state;
+    snprintf(deep, sizeof(deep), "%s/a/b/c", dir);
+    assert_int_equal(dir_make(deep, 0711, &err), 0);
+    assert_int_equal(dir_make(deep, 0700, &err), 0); /* again */
+    assert_int_equal(stat(deep, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0711);
+    snprintf(file, sizeof(file), "%s/a/b/c/", dir);
+    assert_int_equal(dir_make(file, 0711, &err), 0);
+    snprintf(file, sizeof(file), "%s/a/b/c/f", dir);
+    assert_int_equal(file_write(file, "", 0, 0600, &err), 0);
+    snprintf(deep, sizeof(deep), "%s/a/b/c/f/g", dir);
+    assert_true(dir_make(deep, 0711, &err) < 0);
+    unlink(file);
+    for (int i = 0; i < 3; i++) {
+        snprintf(deep, sizeof(deep), "%s/%s", dir, (const char *[]){"a/b/c", "a/b", "a"}[i]);
+        assert_int_equal(rmdir(deep), 0);
+    }
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, make, clean)
+    const struct CMUnitTest tests[] = {T(written_and_read), T(limits_and_absence), T(a_write_that_fails),
+                                       T(directories)};
+#undef T
+
+    umask(022);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

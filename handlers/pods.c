@@ -22,7 +22,7 @@ void pods_free(struct pods *p)
 
     if (!p)
         return;
-    HASH_ITER(hh_id, p->by_id, pod, next)
+    HASH_ITER (hh_id, p->by_id, pod, next)
         pod_free(pod);
     free(p);
 }

@@ -175,4 +175,4 @@ cppcheck: $(GEN_H) $(GEN_TABLES)
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

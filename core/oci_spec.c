@@ -6,10 +6,18 @@
 
 /* /proc files that tell about or reach into the host, as containerd 2 masks them. */
 const char *const oci_default_masked_paths[] = {
-    "/proc/acpi",          "/proc/asound",       "/proc/interrupts",
-    "/proc/kcore",         "/proc/keys",         "/proc/latency_stats",
-    "/proc/timer_list",    "/proc/timer_stats",  "/proc/sched_debug",
-    "/proc/scsi",          "/sys/firmware",      "/sys/devices/virtual/powercap",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
     NULL,
 };
 const char *const oci_default_readonly_paths[] = {
@@ -58,7 +66,7 @@ static json_t *namespaces(struct oci_build *b)
     const struct {
         const char *type;
         const struct oci_ns *ns;
-    } all[] = {{"network", &c->ns_net}, {"ipc", &c->ns_ipc}, {"uts", &c->ns_uts},
+    } all[] = {{"network", &c->ns_net}, {"ipc", &c->ns_ipc},   {"uts", &c->ns_uts},
                {"pid", &c->ns_pid},     {"mount", &c->ns_mnt}, {"cgroup", &c->ns_cgroup}};
     json_t *a = json_array();
 
@@ -88,7 +96,8 @@ static json_t *linux_object(struct oci_build *b)
         json_object_set_new(o, "sysctl", oci_map(b, "sysctls", &c->sysctls));
     oci_set_string(b, o, "rootfsPropagation", c->rootfs_propagation);
     if (!c->privileged) {
-        json_object_set_new(o, "maskedPaths", oci_strings(b, "masked_paths", (const char *const *)c->masked_paths));
+        json_object_set_new(o, "maskedPaths",
+                            oci_strings(b, "masked_paths", (const char *const *)c->masked_paths));
         json_object_set_new(o, "readonlyPaths",
                             oci_strings(b, "readonly_paths", (const char *const *)c->readonly_paths));
     }
@@ -111,6 +120,20 @@ static int seccomp_text(struct oci_build *b, char **ret_text)
     return 0;
 }
 
+/*
+ * Below systemd crun puts a container into a cgroup "container" in its scope, and the limits there alone; other runtimes,
+ * and those who look at limits (cAdvisor), use the scope itself. The empty value turns that off.
+ */
+static json_t *annotations(struct oci_build *b)
+{
+    const struct oci_container *c = b->c;
+    json_t *o = c->annotations.n ? oci_map(b, "annotations", &c->annotations) : json_object();
+
+    if (c->cgroups_path && c->cgroups_path[0] != '/' && !json_object_get(o, "run.oci.systemd.subgroup"))
+        json_object_set_new(o, "run.oci.systemd.subgroup", json_string(""));
+    return o;
+}
+
 static json_t *top_object(struct oci_build *b)
 {
     const struct oci_container *c = b->c;
@@ -124,8 +147,11 @@ static json_t *top_object(struct oci_build *b)
     json_object_set_new(o, "root", root);
     oci_set_string(b, o, "hostname", c->hostname);
     json_object_set_new(o, "mounts", oci_mounts(b));
-    if (c->annotations.n)
-        json_object_set_new(o, "annotations", oci_map(b, "annotations", &c->annotations));
+    json_t *notes = annotations(b);
+    if (json_object_size(notes))
+        json_object_set_new(o, "annotations", notes);
+    else
+        json_decref(notes);
     return o;
 }
 
@@ -161,7 +187,8 @@ static int build_begin(struct oci_build *b)
     };
 
     if (!c->args || !c->args[0])
-        return err_set(b->err, GRPC_INVALID_ARGUMENT, 0, "no command: neither the request nor the image has one");
+        return err_set(b->err, GRPC_INVALID_ARGUMENT, 0,
+                       "no command: neither the request nor the image has one");
     if (c->cwd && c->cwd[0] && c->cwd[0] != '/')
         return err_set(b->err, GRPC_INVALID_ARGUMENT, 0, "working directory %.200s is not absolute", c->cwd);
     return caps_resolve(&r, &b->caps, b->err);
@@ -185,7 +212,8 @@ int oci_spec_build(const struct oci_container *c, const struct oci_host *host, c
     return 0;
 }
 
-int oci_process_build(const struct oci_container *c, const struct oci_host *host, char **ret_json, struct err *err)
+int oci_process_build(const struct oci_container *c, const struct oci_host *host, char **ret_json,
+                      struct err *err)
 {
     struct oci_build b = {.c = c, .host = host, .err = err};
     int r = build_begin(&b);

@@ -444,6 +444,21 @@ static void how_long_it_takes(void **state)
     print_message("# %.1f us a configuration of %zu bytes\n", us, len);
 }
 
+static void test_systemd_subgroup(void **state)
+{
+    struct oci_container c = plain();
+    (void)state;
+    c.cgroups_path = "/kubepods/pod1/c1";
+    json_t *j = build(&c);
+    expect(j, "annotations", "");
+    json_decref(j);
+    c.cgroups_path = "kubepods-pod1.slice:cri-cricket:c1";
+    j = build(&c);
+    expect(j, "annotations", "{\"run.oci.systemd.subgroup\":\"\"}");
+    expect(j, "linux.cgroupsPath", "\"kubepods-pod1.slice:cri-cricket:c1\"");
+    json_decref(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,7 +467,7 @@ int main(void)
         cmocka_unit_test(resources),         cmocka_unit_test(devices),
         cmocka_unit_test(mounts_in_order),   cmocka_unit_test(the_profile_stands_in_the_filter),
         cmocka_unit_test(process_alone),     cmocka_unit_test(faults_are_named),
-        cmocka_unit_test(how_long_it_takes),
+        cmocka_unit_test(how_long_it_takes), cmocka_unit_test(test_systemd_subgroup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ const struct cgroup_mount *cgroup_unified(const struct cgroups *c);
 /* INVALID_ARGUMENT unless parent suits the driver, is absolute (cgroupfs) or a slice name (systemd), has no "..", and at most
  * 1024 bytes. The driver is a resolved one: not AUTO. */
 int cgroup_parent_check(enum cgroup_driver driver, const char *parent, struct err *err) must_check;
-/* For a pod that names no parent: "/cricket/POD" or "cricket-POD.slice". Whoever made it removes it. Caller frees. */
+/* For a pod that names no parent: "/cricket/POD", or "cricket.slice", which all of them share. Caller frees. */
 char *cgroup_parent_default(enum cgroup_driver driver, const char *pod_id);
 /* linux.cgroupsPath: "PARENT/ID" or "SLICE:cri-cricket:ID". parent has passed the check. Caller frees. */
 char *cgroup_spec_path(enum cgroup_driver driver, const char *parent, const char *id);

@@ -31,10 +31,11 @@ static int check_slice(const char *parent, struct err *err)
     cleanup_free char *dir = NULL;
 
     if (!ends_with(parent, ".slice"))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
-                       "cgroup parent \"%.200s\" is no slice, which the systemd driver needs; set the kubelet's "
-                       "cgroupDriver to systemd, or cgroup_driver to cgroupfs here",
-                       parent);
+        return err_set(
+            err, GRPC_INVALID_ARGUMENT, 0,
+            "cgroup parent \"%.200s\" is no slice, which the systemd driver needs; set the kubelet's "
+            "cgroupDriver to systemd, or cgroup_driver to cgroupfs here",
+            parent);
     return cgroup_slice_dir(base_name(parent), &dir, err);
 }
 
@@ -46,25 +47,26 @@ static int check_cgroupfs(const char *parent, struct err *err)
                        "cgroup_driver to systemd here, or the kubelet's cgroupDriver to cgroupfs",
                        parent);
     if (parent[0] != '/')
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "cgroup parent \"%.200s\" is not absolute; begin it with /",
-                       parent);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "cgroup parent \"%.200s\" is not absolute; begin it with /", parent);
     return 0;
 }
 
 int cgroup_parent_check(enum cgroup_driver driver, const char *parent, struct err *err)
 {
     if (strnlen(parent, PARENT_MAX + 1) > PARENT_MAX)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "cgroup parent \"%.60s...\" is longer than %d bytes", parent,
-                       PARENT_MAX);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "cgroup parent \"%.60s...\" is longer than %d bytes",
+                       parent, PARENT_MAX);
     if (has_dot_dot(parent))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "cgroup parent \"%.200s\" must not contain \"..\"", parent);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "cgroup parent \"%.200s\" must not contain \"..\"",
+                       parent);
     return driver == CGROUP_DRIVER_SYSTEMD ? check_slice(parent, err) : check_cgroupfs(parent, err);
 }
 
-/* A slice of our own a pod, so that the pod's parent can be removed with it under either driver. */
+/* A slice a pod would stay in systemd's memory for ever: nobody stops it, and removing its directory does not. */
 char *cgroup_parent_default(enum cgroup_driver driver, const char *pod_id)
 {
-    return mem_printf(driver == CGROUP_DRIVER_SYSTEMD ? "cricket-%s.slice" : "/cricket/%s", pod_id);
+    return driver == CGROUP_DRIVER_SYSTEMD ? mem_strdup("cricket.slice") : mem_printf("/cricket/%s", pod_id);
 }
 
 /* The kubelet sends the slice's last name, crictl users also the path to it. */
@@ -86,10 +88,11 @@ int cgroup_slice_dir(const char *slice, char **ret_dir, struct err *err)
         *ret_dir = mem_strdup("/");
         return 0;
     }
-    if (!ends_with(slice, ".slice") || n > 255 || strpbrk(slice, "/:") || slice[0] == '-' || slice[len - 1] == '-' ||
-        strstr(slice, "--"))
+    if (!ends_with(slice, ".slice") || n > 255 || strpbrk(slice, "/:") || slice[0] == '-' ||
+        slice[len - 1] == '-' || strstr(slice, "--"))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
-                       "\"%.200s\" is no slice name: it is words joined by single dashes and ends in .slice", slice);
+                       "\"%.200s\" is no slice name: it is words joined by single dashes and ends in .slice",
+                       slice);
     char *dir = mem_alloc((n + 8) * (n + 1)); /* as many prefixes as dashes, each no longer than the whole */
     for (size_t i = 1; i <= len; i++)
         if (i == len || slice[i] == '-')

@@ -41,7 +41,9 @@ int pod_claim_cgroup(struct flow *f)
 
     pod->cgroup_parent = asked[0] ? mem_strdup(asked) : cgroup_parent_default(d->config.cgroup_driver, pod->id);
     pod->cgroup_dir = cgroup_parent_dir(d->config.cgroup_driver, pod->cgroup_parent);
-    pod->cgroup_parent_is_ours = !cgroup_exists(&d->host.cgroups, pod->cgroup_dir);
+    /* slices are systemd's */
+    pod->cgroup_parent_is_ours =
+        d->config.cgroup_driver == CGROUP_DRIVER_CGROUPFS && !cgroup_exists(&d->host.cgroups, pod->cgroup_dir);
     return 0;
 }
 

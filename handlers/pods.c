@@ -108,7 +108,7 @@ struct pod *pod_unknown(struct daemon *d, const char *id)
     pod->infra = true; /* perhaps */
     pod->cgroup_parent = cgroup_parent_default(d->config.cgroup_driver, id);
     pod->cgroup_dir = cgroup_parent_dir(d->config.cgroup_driver, pod->cgroup_parent);
-    pod->cgroup_parent_is_ours = true;
+    pod->cgroup_parent_is_ours = d->config.cgroup_driver == CGROUP_DRIVER_CGROUPFS;
     insert(pod);
     return pod;
 }

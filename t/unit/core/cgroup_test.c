@@ -127,7 +127,7 @@ static void paths(void **state)
     check_text(cgroup_container_dir(SD, "a-b.slice", "c1"), "/a.slice/a-b.slice/cri-cricket-c1.scope");
     check_text(cgroup_container_dir(SD, "-.slice", "c1"), "/cri-cricket-c1.scope");
     check_text(cgroup_parent_default(FS, "p1"), "/cricket/p1");
-    check_text(cgroup_parent_default(SD, "p1"), "cricket-p1.slice");
+    check_text(cgroup_parent_default(SD, "p1"), "cricket.slice");
     struct cgroup_mount whole = {.path = "/m", .root = "/"}, part = {.path = "/m", .root = "/a"};
     check_text(dir_path(&whole, "/a/b"), "/m/a/b");
     check_text(dir_path(&part, "/a/b"), "/m/b");

@@ -123,7 +123,8 @@ $(BUILD)/t/unit/%: t/unit/%.c $(ARCHIVES)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Wno-missing-prototypes -Wno-unused-function $(CFLAGS_ALL) -Wno-error=missing-prototypes -Wno-error=unused-function $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(ARCHIVES) -lcmocka -larchive -lzstd $(LIBS)
 
 unit: $(UNIT)
-	@set -e; for t in $(UNIT); do echo "# $$t"; CMOCKA_MESSAGE_OUTPUT=TAP $$t; done
+	@bad=; for t in $(UNIT); do echo "# $$t"; CMOCKA_MESSAGE_OUTPUT=TAP $$t || bad="$$bad $$t"; done; \
+	  [ -z "$$bad" ] || { echo "failed:$$bad"; exit 1; }
 # make unit/core/err runs one of them
 unit/%: $(BUILD)/t/unit/%_test
 	$<

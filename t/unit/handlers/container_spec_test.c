@@ -335,8 +335,8 @@ static void mounts_that_are_refused(void **state)
 
     for (int i = 0; i < 5; i++) {
         static const int codes[] = {GRPC_INVALID_ARGUMENT, GRPC_INVALID_ARGUMENT, GRPC_UNIMPLEMENTED,
-                                    GRPC_UNKNOWN, GRPC_INVALID_ARGUMENT};
-        static const char *const say[] = {"absolute", "container_path", "image", "RROUnsupported",
+                                    GRPC_INVALID_ARGUMENT, GRPC_INVALID_ARGUMENT};
+        static const char *const say[] = {"absolute", "container_path", "image", "without readonly",
                                           "propagation 9"};
         setup(state);
         m = bind("/x", "/y");

@@ -1,7 +1,7 @@
 /* Finding the hierarchies, and paths: everything here is computation but cgroups_read(). */
 #include "core/cgroup.h"
+#include "core/file.h"
 #include "core/mem.h"
-#include "core/procfile.h"
 
 #include <string.h>
 
@@ -9,7 +9,8 @@ enum { MOUNTINFO_MAX = 4 << 20 };
 
 /* Mount options of a cgroup file system that are no controllers. */
 static const char *const no_controllers[] = {
-    "rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "seclabel", "nsdelegate", "favordynmods",
+    "rw",       "ro",         "xattr",        "noprefix", "clone_children", "cpuset_v2_mode",
+    "seclabel", "nsdelegate", "favordynmods",
 };
 
 static bool is_controller(const char *option)
@@ -41,7 +42,8 @@ static char *unescape(const char *s)
     char *out = mem_alloc(strlen(s) + 1), *p = out;
 
     while (*s) {
-        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
+            s[3] <= '7') {
             *p++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
             s += 4;
         } else {
@@ -123,26 +125,29 @@ void cgroups_parse(const char *mountinfo, struct cgroups *ret_cgroups)
 
 static void read_v2_controllers(const char *prefix, struct cgroup_mount *m)
 {
-    cleanup_free char *path = mem_printf("%s%s/cgroup.controllers", prefix, m->path), *text = NULL;
+    cleanup_free char *path = mem_printf("%s%s/cgroup.controllers", prefix, m->path);
+    cleanup_buf struct buf b = {0};
 
-    if (procfile_read(path, 4096, &text) < 0)
+    if (file_read(path, 4096, &b, NULL) < 0)
         return;
+    char *text = buf_steal(&b);
     text[strcspn(text, "\n")] = '\0';
     for (char *p = text; *p; p++)
         if (*p == ' ')
             *p = ',';
     free(m->controllers);
-    m->controllers = steal_ptr(&text);
+    m->controllers = text;
 }
 
 int cgroups_read(const char *prefix, struct cgroups *ret_cgroups, struct err *err)
 {
-    cleanup_free char *path = mem_printf("%s/proc/self/mountinfo", prefix), *text = NULL;
-    int r = procfile_read(path, MOUNTINFO_MAX, &text);
+    cleanup_free char *path = mem_printf("%s/proc/self/mountinfo", prefix);
+    cleanup_buf struct buf b = {0};
+    int r = file_read(path, MOUNTINFO_MAX, &b, NULL);
 
     if (r < 0)
         return err_set(err, GRPC_INTERNAL, -r, "cannot read %s; is /proc mounted?", path);
-    cgroups_parse(text, ret_cgroups);
+    cgroups_parse(b.data ? b.data : "", ret_cgroups);
     for (size_t i = 0; i < ret_cgroups->n; i++)
         if (ret_cgroups->mounts[i].v2)
             read_v2_controllers(prefix, &ret_cgroups->mounts[i]);

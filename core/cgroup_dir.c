@@ -1,7 +1,7 @@
 /* What happens to the directories of a cgroup: made, removed, listed, killed. */
 #include "core/cgroup.h"
+#include "core/file.h"
 #include "core/mem.h"
-#include "core/procfile.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -47,10 +47,9 @@ static void inherit_cpuset(int parent, int dir)
     static const char *const names[] = {"cpuset.cpus", "cpuset.mems"};
 
     for (size_t i = 0; i < countof(names); i++) {
-        cleanup_close int fd = openat(parent, names[i], O_RDONLY | O_CLOEXEC);
-        cleanup_free char *text = NULL;
-        if (fd >= 0 && procfile_read_fd(fd, CPUSET_MAX, &text) == 0 && text[0] != '\n' && text[0])
-            (void)!write_file(dir, names[i], text);
+        cleanup_buf struct buf b = {0};
+        if (file_read_at(parent, names[i], CPUSET_MAX, &b, NULL) == 0 && b.len && b.data[0] != '\n')
+            (void)!write_file(dir, names[i], b.data);
     }
 }
 
@@ -165,13 +164,13 @@ bool cgroup_exists(const struct cgroups *c, const char *dir)
 
 static int leave_list(struct walk *w, int parent, const char *name)
 {
-    cleanup_free char *path = mem_printf("%s/cgroup.procs", name), *text = NULL;
-    cleanup_close int fd = openat(parent, path, O_RDONLY | O_CLOEXEC);
+    cleanup_free char *path = mem_printf("%s/cgroup.procs", name);
+    cleanup_buf struct buf b = {0};
     char *save = NULL;
 
-    if (fd < 0 || procfile_read_fd(fd, PROCS_MAX, &text) < 0)
+    if (file_read_at(parent, path, PROCS_MAX, &b, NULL) < 0 || !b.len)
         return 0; /* it went away, or is a threaded one without processes of its own */
-    for (char *s = strtok_r(text, "\n", &save); s && w->n < w->max; s = strtok_r(NULL, "\n", &save)) {
+    for (char *s = strtok_r(b.data, "\n", &save); s && w->n < w->max; s = strtok_r(NULL, "\n", &save)) {
         pid_t pid = (pid_t)strtol(s, NULL, 10);
         if (pid > 1 && pid != getpid())
             w->pids[w->n++] = pid;

@@ -6,14 +6,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int file_read(const char *path, size_t max, struct buf *b, struct err *err)
+int file_read_at(int dirfd, const char *path, size_t max, struct buf *b, struct err *err)
 {
     char chunk[4096];
     size_t total = 0;
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    cleanup_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &st) < 0)
         return err_sys(err, errno, "read %s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s is not a regular file", path);
     for (;;) {
         ssize_t n = read(fd, chunk, sizeof(chunk));
         if (n < 0)
@@ -22,9 +25,14 @@ int file_read(const char *path, size_t max, struct buf *b, struct err *err)
             return 0;
         total += (size_t)n;
         if (total > max)
-            return err_set(err, GRPC_RESOURCE_EXHAUSTED, EFBIG, "read %s: more than %zu bytes", path, max);
+            return err_set(err, GRPC_RESOURCE_EXHAUSTED, EFBIG, "%s is larger than %zu bytes", path, max);
         buf_add(b, chunk, (size_t)n);
     }
+}
+
+int file_read(const char *path, size_t max, struct buf *b, struct err *err)
+{
+    return file_read_at(AT_FDCWD, path, max, b, err);
 }
 
 static int write_all(int fd, const char *p, size_t len)

@@ -1,6 +1,6 @@
 #include "core/host.h"
+#include "core/file.h"
 #include "core/mem.h"
-#include "core/procfile.h"
 
 #include <linux/capability.h>
 #include <string.h>
@@ -11,10 +11,11 @@ enum { FILE_MAX = 1 << 16 };
 static char *text_of(const char *prefix, const char *name)
 {
     cleanup_free char *path = mem_printf("%s/%s", prefix, name);
-    char *text = NULL;
+    cleanup_buf struct buf b = {0};
 
-    if (procfile_read(path, FILE_MAX, &text) < 0)
+    if (file_read(path, FILE_MAX, &b, NULL) < 0)
         return NULL;
+    char *text = buf_steal(&b);
     size_t n = strlen(text);
     if (n && text[n - 1] == '\n')
         text[n - 1] = '\0';
@@ -48,7 +49,8 @@ static uint64_t status_mask(const char *status, const char *key)
 
 static void probe_process(const char *prefix, struct oci_host *h)
 {
-    cleanup_free char *status = text_of(prefix, "proc/self/status"), *adj = text_of(prefix, "proc/self/oom_score_adj");
+    cleanup_free char *status = text_of(prefix, "proc/self/status"),
+                      *adj = text_of(prefix, "proc/self/oom_score_adj");
 
     h->bounding_caps = status_mask(status, "\nCapBnd:");
     if (status_mask(status, "\nCapEff:") & (UINT64_C(1) << CAP_SYS_RESOURCE))
@@ -103,7 +105,8 @@ int host_probe(const char *prefix, struct host *ret_host, struct err *err)
     cleanup_free char *boot = text_of(prefix, "proc/sys/kernel/random/boot_id");
 
     if (!boot || strlen(boot) != 36)
-        return err_set(err, GRPC_INTERNAL, 0, "cannot read %s/proc/sys/kernel/random/boot_id; is /proc mounted?", prefix);
+        return err_set(err, GRPC_INTERNAL, 0,
+                       "cannot read %s/proc/sys/kernel/random/boot_id; is /proc mounted?", prefix);
     int r = cgroups_read(prefix, &h.cgroups, err);
     if (r < 0)
         return r;

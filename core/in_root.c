@@ -1,6 +1,6 @@
 #include "core/in_root.h"
+#include "core/file.h"
 #include "core/mem.h"
-#include "core/procfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,8 @@
 
 int in_root_open(int root, const char *path, int flags)
 {
-    struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     long fd;
 
     for (int tries = 0; tries < 8; tries++) { /* EAGAIN: a rename elsewhere made ".." unsure */
@@ -28,6 +29,7 @@ int in_root_read(int root, const char *path, size_t max, char **ret_text, struct
 {
     cleanup_close int at = in_root_open(root, path, O_PATH);
     struct stat st;
+    cleanup_buf struct buf b = {0};
     char name[64];
 
     if (at < 0 && at != -ENOENT && at != -ENOTDIR && at != -ELOOP)
@@ -37,10 +39,13 @@ int in_root_read(int root, const char *path, size_t max, char **ret_text, struct
         return 0;
     }
     snprintf(name, sizeof(name), "/proc/self/fd/%d", at);
-    int r = procfile_read(name, max, ret_text);
+    int r = file_read(name, max, &b, NULL);
     if (r == -EFBIG)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s of the image is larger than %zu bytes", path, max);
-    return r < 0 ? err_sys(err, -r, "cannot read %s of the image", path) : 0;
+    if (r < 0)
+        return err_sys(err, -r, "cannot read %s of the image", path);
+    *ret_text = buf_steal(&b);
+    return 0;
 }
 
 /* Opens path, whose last part is `name` in the directory `parent`; makes it when it is missing. */
@@ -69,8 +74,8 @@ int in_root_mkdir(int root, const char *path, struct err *err)
         strcat(strcat(so_far, "/"), part);
         int fd = enter(root, so_far, above, part);
         if (fd == -ENOTDIR || fd == -ELOOP)
-            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "directory %.200s: %.200s in the image is no directory", path,
-                           so_far);
+            return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                           "directory %.200s: %.200s in the image is no directory", path, so_far);
         if (fd < 0)
             return err_sys(err, -fd, "cannot make directory %.200s in the container", so_far);
         close(fd);

@@ -1,13 +1,10 @@
 #include "core/yaml_doc.h"
-#include "core/buf.h"
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/quote.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
 
 const char *yaml_node_text(const yaml_node_t *node)
 {
@@ -223,33 +220,11 @@ int yaml_doc_parse(struct yaml_doc *d, const char *text, size_t len, const char 
     return parse_owned(d, err);
 }
 
-static int read_file(const char *path, size_t max, struct buf *b, struct err *err)
-{
-    char chunk[4096];
-    struct stat st;
-    int cleanup_close fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_sys(err, errno, "%s", path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s is not a regular file", path);
-    for (;;) {
-        ssize_t n = read(fd, chunk, sizeof(chunk));
-        if (n < 0)
-            return err_sys(err, errno, "%s", path);
-        if (n == 0)
-            return 0;
-        buf_add(b, chunk, (size_t)n);
-        if (b->len > max)
-            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s is larger than %zu bytes", path, max);
-    }
-}
-
 int yaml_doc_open(struct yaml_doc *d, const char *path, size_t max, struct err *err)
 {
     struct buf b = {0};
 
-    int r = read_file(path, max, &b, err);
+    int r = file_read(path, max, &b, err);
     if (r < 0) {
         buf_done(&b);
         return r;

@@ -1,8 +1,8 @@
 #include "netns/cni_cache.h"
+#include "core/file.h"
 #include "core/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -29,23 +29,6 @@ static int file_path(const char *dir, const char *id, const char *ifname, char *
     return 0;
 }
 
-static int write_file(const char *path, const char *text, struct err *err)
-{
-    cleanup_free char *part = mem_printf("%s.new", path);
-    size_t len = strlen(text);
-    cleanup_close int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    if (fd < 0)
-        return err_sys(err, errno, "make %s", part);
-    ssize_t n = write(fd, text, len);
-    if (n != (ssize_t)len || rename(part, path) < 0) {
-        int sys = n >= 0 && n != (ssize_t)len ? ENOSPC : errno;
-        unlink(part);
-        return err_sys(err, sys, "write %s", path);
-    }
-    return 0;
-}
-
 int cni_cache_save(const char *dir, const char *container_id, const char *ifname, const struct cni_cached *c,
                    struct err *err)
 {
@@ -64,23 +47,19 @@ int cni_cache_save(const char *dir, const char *container_id, const char *ifname
                        container_id);
     if (mkdir(dir, 0700) < 0 && errno != EEXIST)
         return err_sys(err, errno, "make directory %s", dir);
-    return write_file(path, text, err);
+    return file_write(path, text, strlen(text), 0600, err);
 }
 
 /* *ret NULL and 0 when there is no such file. */
 static int read_file(const char *path, json_t **ret, struct err *err)
 {
-    struct stat st;
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    cleanup_buf struct buf b = {0};
     json_error_t at;
+    int r = file_read(path, FILE_MAX, &b, err);
 
-    if (fd < 0 && errno == ENOENT)
-        return 0;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_sys(err, errno, "open %s", path);
-    if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
-        return err_set(err, GRPC_INTERNAL, 0, "%s: not a file of at most %d bytes", path, FILE_MAX);
-    *ret = json_loadfd(fd, 0, &at);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    *ret = json_loadb(b.data ? b.data : "", b.len, 0, &at);
     if (!*ret)
         return err_set(err, GRPC_DATA_LOSS, 0, "%s:%d: %s", path, at.line, at.text);
     return 0;

@@ -1,4 +1,5 @@
 #include "netns/cni_dir.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -94,22 +95,12 @@ static uint64_t fingerprint(const struct cni_dir *d, const struct listing *l)
 
 static int read_conf(const char *path, struct cni_conf **ret, struct err *err)
 {
-    struct stat st;
-    cleanup_close int fd =
-        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not for ever, should it be a pipe */
+    cleanup_buf struct buf b = {0};
+    struct err why;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_sys(err, errno, "CNI configuration %s", path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, GRPC_FAILED_PRECONDITION, 0, "CNI configuration %s: not a file", path);
-    if (st.st_size > CNI_CONF_MAX)
-        return err_set(err, GRPC_FAILED_PRECONDITION, 0, "CNI configuration %s: larger than %d bytes", path,
-                       CNI_CONF_MAX);
-    cleanup_free char *text = mem_alloc((size_t)st.st_size + 1);
-    ssize_t n = read(fd, text, (size_t)st.st_size);
-    if (n < 0)
-        return err_sys(err, errno, "CNI configuration %s", path);
-    return cni_conf_parse(path, text, (size_t)n, ret, err);
+    if (file_read(path, CNI_CONF_MAX, &b, &why) < 0)
+        return err_set(err, GRPC_FAILED_PRECONDITION, 0, "CNI configuration: %s", why.msg);
+    return cni_conf_parse(path, b.data ? b.data : "", b.len, ret, err);
 }
 
 static void use(struct cni_dir *d, struct cni_conf *c)

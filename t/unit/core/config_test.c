@@ -274,6 +274,10 @@ static void files_that_cannot_be_read(void **state)
     assert_non_null(strstr(err.msg, path));
     assert_true(config_load(&c, dir, &err) < 0);
     assert_non_null(strstr(err.msg, "not a regular file"));
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_true(config_load(&c, path, &err) < 0); /* and does not wait for a writer */
+    assert_non_null(strstr(err.msg, "not a regular file"));
+    assert_int_equal(unlink(path), 0);
     memset(big, '#', CONFIG_FILE_MAX + 1);
     write_file("config.yaml", big);
     assert_true(config_load(&c, path, &err) < 0);

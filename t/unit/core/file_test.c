@@ -60,8 +60,44 @@ static void limits_and_absence(void **state)
     assert_non_null(strstr(err.msg, path));
     assert_int_equal(file_write(path, "12345678901", 11, 0600, &err), 0);
     assert_int_equal(file_read(path, 10, &b, &err), -EFBIG);
-    assert_non_null(strstr(err.msg, "more than 10 bytes"));
+    assert_non_null(strstr(err.msg, "larger than 10 bytes"));
     assert_true(file_read(dir, 10, &b, &err) < 0); /* a directory */
+}
+
+static void below_a_directory(void **state)
+{
+    cleanup_buf struct buf b = {0};
+    cleanup_close int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    assert_int_equal(file_write(path, "x", 1, 0600, &err), 0);
+    assert_int_equal(file_read_at(fd, "file", 1, &b, &err), 0);
+    assert_string_equal(b.data, "x");
+    buf_done(&b);
+    assert_int_equal(file_read("/proc/self/status", 1 << 16, &b, NULL), 0); /* the kernel's have no size */
+    assert_memory_equal(b.data, "Name:", 5);
+}
+
+/* None of these hangs or is read. */
+static void what_is_no_file(void **state)
+{
+    char fifo[128], link[128];
+
+    (void)state;
+    snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+    snprintf(link, sizeof(link), "%s/link", dir);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(symlink(fifo, link), 0);
+    const char *const paths[] = {fifo, link, dir, "/dev/zero"};
+    for (size_t i = 0; i < countof(paths); i++) {
+        cleanup_buf struct buf b = {0};
+        assert_int_equal(file_read(paths[i], 100, &b, &err), -EINVAL);
+        assert_int_equal(err.grpc, GRPC_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.msg, "is not a regular file"));
+        assert_int_equal(b.len, 0);
+    }
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(unlink(fifo), 0);
 }
 
 static void a_write_that_fails(void **state)
@@ -112,8 +148,8 @@ static void directories(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make, clean)
-    const struct CMUnitTest tests[] = {T(written_and_read), T(limits_and_absence), T(a_write_that_fails),
-                                       T(directories)};
+    const struct CMUnitTest tests[] = {T(written_and_read),  T(limits_and_absence), T(a_write_that_fails),
+                                       T(below_a_directory), T(what_is_no_file),    T(directories)};
 #undef T
 
     umask(022);

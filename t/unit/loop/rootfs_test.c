@@ -5,7 +5,7 @@
 #include "core/overlay.c"
 #undef flags
 #undef options
-#include "core/procfile.h"
+#include "core/file.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -124,13 +124,10 @@ static struct outcome remove_it(void)
 
 static bool is_mounted(void)
 {
-    char *text = NULL;
-    bool r;
+    cleanup_buf struct buf b = {0};
 
-    assert_int_equal(procfile_read("/proc/self/mountinfo", 4 << 20, &text), 0);
-    r = strstr(text, at("state/c1/rootfs")) != NULL;
-    free(text);
-    return r;
+    assert_int_equal(file_read("/proc/self/mountinfo", 4 << 20, &b, NULL), 0);
+    return strstr(b.data, at("state/c1/rootfs")) != NULL;
 }
 
 static int set_up(void **state)

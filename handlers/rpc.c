@@ -178,7 +178,7 @@ static void on_deadline(void *data)
     struct err err;
 
     err_set(&err, GRPC_DEADLINE_EXCEEDED, 0, "%s did not end within the %" PRId64 " ms that the client gave it",
-            c->rpc.method->name, c->timeout_us / 1000);
+            c->rpc.method->name, (c->timeout_us + 999) / 1000);
     fail(c->rpc.call, c->rpc.method->name, &err);
     abandon(c);
 }

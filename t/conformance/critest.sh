@@ -2,7 +2,8 @@
 # Runs the validation suite of the CRI, critest, against a daemon of its own. Everything it starts, mounts and writes is in
 # namespaces and below one temporary directory. Needs root. Options are handed to critest.
 #
-#   CRICKET_BUILD   the directory of cricketd        CRITEST   the suite's program        KEEP=1   leaves the directory
+#   CRICKET_BUILD   the directory of cricketd        CRITEST=FILE     the suite's program
+#   CONFIG=TEXT     more lines of config.yaml        KEEP=1           leaves the directory
 #
 # The images are stand-ins: see images.sh. The suite names one image by the digest it has upstream, which a stand-in cannot
 # have: in a copy of the suite's program that digest is replaced by the stand-in's.
@@ -25,8 +26,12 @@ if [ "${CRITEST_STAGE:-}" = "" ]; then
     [ "$(id -u)" = 0 ] || { echo "critest.sh needs root: it makes mounts, namespaces and cgroups" >&2; exit 1; }
     dir=$(mktemp -d -t cricket-conformance-XXXXXX)
     status=0
+    # the pods' parent cgroup outlives the daemon
+    parents() { find /sys/fs/cgroup -maxdepth 2 -type d -name cricket | sort; }
+    parents_before=$(parents)
     CRITEST_STAGE=$dir unshare --mount --net --pid --ipc --uts --fork --kill-child --mount-proc --propagation private -- "$0" "$@" || status=$?
     # every process has ended with the PID namespace, every mount with the mount namespace
+    comm -13 <(echo "$parents_before") <(parents) | xargs -r rmdir --ignore-fail-on-non-empty
     [ "${KEEP:-}" ] && echo "kept: $dir" || rm -rf "$dir"
     exit "$status"
 fi
@@ -79,6 +84,7 @@ log_level: debug
 helper_dir: $build
 registries_file: $dir/registries.yaml
 cni: {conf_dir: $dir/cni}
+${CONFIG:-}
 END
 mkdir -p "$dir/cni"
 cat > "$dir/cni/10-critest.conflist" <<END
@@ -98,6 +104,22 @@ status=0
 cd "$dir"
 "$dir/critest" --runtime-endpoint "unix://$dir/c.sock" --image-endpoint "unix://$dir/c.sock" --config /dev/null \
     --ginkgo.no-color --ginkgo.json-report="$dir/report.json" "${options[@]}" "$@" || status=$?
+
+# ---- the suite removes its pods: nothing of theirs may be left
+left() {
+    pgrep -a cricket-keeper || true
+    pgrep -a cricket-pause || true
+    find "$dir/state/pods" "$dir/state/containers" "$dir/root/containers" "$dir/root/tmp" -mindepth 1 2> /dev/null || true
+    awk -v dir="$dir/" 'index($5, dir) == 1 { print "mount " $5 }' /proc/self/mountinfo
+    ip -o link show type veth
+    iptables -t nat -S | grep -- '-A CNI-DN-' || true
+}
+# removals go on for a moment after the answer
+for _ in $(seq 200); do
+    [ "$(left)" ] || break
+    sleep 0.05
+done
+[ -z "$(left)" ] || { echo "left behind:"; left; status=1; } >&2
 kill "$daemon"
 wait "$daemon" || { echo "the daemon ended with $?:" >&2; tail -n 20 "$dir/cricketd.log" >&2; status=1; }
 

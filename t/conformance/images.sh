@@ -69,5 +69,7 @@ make user-uid-group "$cri/test-image-user-uid-group:latest" --config.user 1003:u
 make user-username-group "$cri/test-image-user-username-group:latest" --config.user www-data:100
 make predefined-group "$cri/test-image-predefined-group:latest" --config.user 1000
 make pause pause:3.9 --clear config.cmd --config.entrypoint sleep --config.cmd 100000
+# for CONFIG="sandbox_image: registry.k8s.io/sandbox:1": the suite removes pause, and must find no sleep in a pod
+make sandbox sandbox:1 --clear config.cmd --config.entrypoint tail --config.cmd -f --config.cmd /dev/null
 
 skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://$registry/$cri/test-image-digest:latest" > "$dir/digest"

@@ -9,5 +9,5 @@ DEPS_TEST  := libcmocka-dev perl git docker-registry skopeo umoci busybox-static
 # inflates gzip twice as fast; where there is no such package, zlib does it
 DEPS_BUILD += $(if $(filter amd64,$(shell dpkg --print-architecture 2>/dev/null)),libisal-dev)
 
-# `make check-cgroup2` alone
+# `make check-cgroup2` alone; a kernel and systemd it downloads and unpacks, but does not install
 DEPS_CGROUP2 := qemu-system-x86 busybox-static e2fsprogs

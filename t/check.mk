@@ -60,7 +60,7 @@ bench-memory: bins tools
 	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(SHARED) perl -It/lib bench/memory.pl
 
 # ---- cgroup v2 ---------------------------------------------------------------------------------------------------------------
-# What machines that build and test often lack: a virtual machine has it. Not part of `make check`: it needs qemu.
+# What machines that build and test often lack, virtual ones have: without systemd and with it. Not part of `make check`: needs qemu.
 .PHONY: check-cgroup2 deps-cgroup2
 deps-cgroup2:
 	@missing=$$(for p in $(DEPS_CGROUP2); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \

@@ -1,13 +1,19 @@
 #!/bin/sh
-# PID 1 of the virtual machine: the checks, as TAP on the console. cricketd runs here on cgroup v2 alone, without systemd.
+# The checks, as TAP on the console of the virtual machine, where there is cgroup v2 alone. As PID 1 with the cgroupfs driver,
+# or as a service of systemd with its driver.
 export PATH=/opt/cricket:/usr/sbin:/usr/bin:/bin HOME=/
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t tmpfs tmp /tmp
-mount -t tmpfs run /run
-mkdir -p /dev/pts /dev/shm
-mount -t devpts devpts /dev/pts
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+if [ $$ = 1 ]; then
+    driver=cgroupfs
+    mount -t proc proc /proc
+    mount -t sysfs sys /sys
+    mount -t tmpfs tmp /tmp
+    mount -t tmpfs run /run
+    mkdir -p /dev/pts /dev/shm
+    mount -t devpts devpts /dev/pts
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+else
+    driver=systemd
+fi
 dmesg -n 1
 echo # ends the firmware's last line
 for module in /modules/*.ko; do
@@ -69,26 +75,39 @@ crash_daemon() {
     true
 }
 
-# The pod's cgroup, as the kubelet makes it.
+# The cgroup parent of a pod as CRI names it, its directory, and a container's directory in it.
+parent_of() { [ $driver = systemd ] && echo "kubepods-burstable-pod$1.slice" || echo "/kubepods/burstable/pod$1"; }
+dir_of() {
+    [ $driver = systemd ] && echo "$groups/kubepods.slice/kubepods-burstable.slice/$(parent_of "$1")" || echo "$groups$(parent_of "$1")"
+}
+group_of() { [ $driver = systemd ] && echo "$(dir_of "$1")/cri-cricket-$2.scope" || echo "$(dir_of "$1")/$2"; }
+
+# As the kubelet makes it. The runtime asks systemd for a slice that is not there.
 make_parent() {
-    mkdir -p "$groups$1"
+    [ $driver = cgroupfs ] || return 0
+    mkdir -p "$(dir_of "$1")"
     dir=$groups
-    for part in $(echo "$1" | tr / ' '); do
+    for part in kubepods burstable "pod$1"; do
         echo '+cpuset +cpu +memory +pids' > "$dir/cgroup.subtree_control"
         dir=$dir/$part
     done
 }
 
-pid_of() { cat "$groups$1/$2/cgroup.procs" | head -n 1; }
+first_pid() { head -n 1 "$1/cgroup.procs"; }
+is_empty() { [ ! -d "$1" ] || [ -z "$(cat "$1/cgroup.procs")" ]; }
 state_is() { says "\"reason\": *\"$2\"" cricket inspect "$1"; }
-has_no_children() { [ -z "$(find "$1" -mindepth 1 -type d)" ] || { find "$1" -mindepth 1 -type d; return 1; }; }
+# systemd removes the group of an empty slice
+has_no_children() { [ ! -d "$1" ] || [ -z "$(find "$1" -mindepth 1 -type d)" ] || { find "$1" -mindepth 1 -type d; return 1; }; }
+
+no_scopes() {
+    systemctl list-units --all --no-legend -t scope 'cri-cricket-*' > /tmp/scopes && [ ! -s /tmp/scopes ] || { cat /tmp/scopes; return 1; }
+}
 
 limits() {
-    parent=/kubepods/burstable/pod-$1
-    make_parent "$parent"
-    ok "$1: a container with limits starts" limited "$1" "$1" "$parent" $image sleep 1000
+    make_parent "$1"
+    ok "$1: a container with limits starts" limited "$1" "$1" "$(parent_of "$1")" $image sleep 1000
     id=$(tail -n 1 /tmp/said)
-    group=$groups$parent/$id
+    group=$(group_of "$1" "$id")
     ok "$1: memory.max" holds "$group/memory.max" 67108864
     ok "$1: no swap" holds "$group/memory.swap.max" 0
     ok "$1: cpu.max" holds "$group/cpu.max" '50000 100000'
@@ -97,10 +116,14 @@ limits() {
     ok "$1: pids.max of the configuration" holds "$group/pids.max" 77
     ok "$1: unified memory.low" holds "$group/memory.low" 1048576
     ok "$1: unified memory.oom.group" holds "$group/memory.oom.group" 1
-    pid=$(pid_of "$parent" "$id")
+    pid=$(first_pid "$group")
     ok "$1: negative oom_score_adj" holds "/proc/$pid/oom_score_adj" -500
-    keeper=$(pid_of "$parent" cricket-keeper)
-    ok "$1: the keeper is in a leaf of its own" holds "/proc/$keeper/comm" cricket-keeper
+    keeper=$(pidof cricket-keeper)
+    if [ $driver = cgroupfs ]; then
+        ok "$1: the keeper is in a leaf of its own" holds "$(dir_of "$1")/cricket-keeper/cgroup.procs" "$keeper"
+    else
+        ok "$1: the keeper is in the daemon's service" holds "/proc/$keeper/cgroup" 0::/system.slice/test.service
+    fi
     ok "$1: the keeper is the container's parent" grep -q "^PPid:[[:space:]]$keeper\$" "/proc/$pid/status"
     ok "$1: exec" says '^0::/$' cricket exec "$1" cat /proc/self/cgroup
     ok "$1: exec is within the limits" says "^$((67108864))\$" cricket exec "$1" cat /sys/fs/cgroup/memory.max
@@ -110,7 +133,7 @@ limits() {
 restart() {
     crash_daemon
     ok "$1: the daemon starts again after SIGKILL" start_daemon
-    ok "$1: the container is the same" holds "$groups/kubepods/burstable/pod-$1/$id/cgroup.procs" "$pid"
+    ok "$1: the container is the same" holds "$group/cgroup.procs" "$pid"
     ok "$1: its keeper is the same" grep -q "^PPid:[[:space:]]$keeper\$" "/proc/$pid/status"
     ok "$1: and takes a command" says '^here$' cricket exec "$1" echo here
 }
@@ -119,25 +142,24 @@ removal() {
     ok "$1: stop" cricket stop -t 0 "$1"
     ok "$1: exit code 137" says "$code_137" cricket inspect "$1"
     ok "$1: remove" cricket rm -f "$1"
-    ok "$1: no cgroup is left below the pod's" has_no_children "$groups/kubepods/burstable/pod-$1"
-    ok "$1: the pod's cgroup can be removed" rmdir "$groups/kubepods/burstable/pod-$1"
+    ok "$1: no cgroup is left below the pod's" has_no_children "$(dir_of "$1")"
+    [ $driver = systemd ] || ok "$1: the pod's cgroup can be removed" rmdir "$(dir_of "$1")"
 }
 
 oom() {
-    parent=/kubepods/pod-oom
-    make_parent "$parent"
-    ok "$1: a container out of memory starts" limited oom "$1" "$parent" $image tail /dev/zero
+    make_parent oom
+    ok "$1: a container out of memory starts" limited oom "$1" "$(parent_of oom)" $image tail /dev/zero
     ok "$1: is OOMKilled" soon state_is oom OOMKilled
     ok "$1: with exit code 137" says "$code_137" cricket inspect oom
     ok "$1: and is removed" cricket rm -f oom
-    ok "$1: without a rest" has_no_children "$groups$parent"
+    ok "$1: without a rest" has_no_children "$(dir_of oom)"
 }
 
 oom_meanwhile() {
-    make_parent /kubepods/pod-later
-    ok 'a container that will be out of memory starts' limited later '' /kubepods/pod-later $image \
+    make_parent later
+    ok 'a container that will be out of memory starts' limited later '' "$(parent_of later)" $image \
         sh -c 'trap "exec tail /dev/zero" USR1; while :; do usleep 20000; done'
-    pid=$(pid_of /kubepods/pod-later "$(tail -n 1 /tmp/said)")
+    pid=$(first_pid "$(group_of later "$(tail -n 1 /tmp/said)")")
     crash_daemon
     kill -USR1 "$pid"
     ok 'it is killed while there is no daemon' soon [ ! -d "/proc/$pid" ]
@@ -148,27 +170,32 @@ oom_meanwhile() {
 }
 
 shared_pid() {
-    make_parent /kubepods/pod-shared
+    make_parent shared
     export SHARED_PID=1
-    ok 'a pod with a shared PID namespace' limited shared '' /kubepods/pod-shared $image sh -c 'trap "" TERM; sleep 1000 & sleep 1000'
+    ok 'a pod with a shared PID namespace' limited shared '' "$(parent_of shared)" $image \
+        sh -c 'trap "" TERM; sleep 1000 & sleep 1000'
     id=$(tail -n 1 /tmp/said)
     unset SHARED_PID
     ok 'sees its pause container' says cricket-pause cricket exec shared ps
     ok 'stop ends every process of the container' cricket stop -t 0 shared
-    ok 'all of them' soon [ ! -s "$groups/kubepods/pod-shared/$id/cgroup.procs" ]
+    ok 'all of them' soon is_empty "$(group_of shared "$id")"
     ok 'it is removed' cricket rm -f shared
-    ok 'without a rest' has_no_children $groups/kubepods/pod-shared
+    ok 'without a rest' has_no_children "$(dir_of shared)"
 }
 
 own_parent() {
     ok 'cricket run' cricket run -d --name plain --net host $image sleep 1000
-    ok 'it is in a cgroup of its own' test -d $groups/cricket
+    own=$groups/cricket
+    [ $driver = cgroupfs ] || own=$groups/cricket.slice
+    ok 'it is in a cgroup of its own' test -d $own
     ok 'it is removed' cricket rm -f plain
-    ok 'with its cgroup' has_no_children $groups/cricket
+    ok 'with its cgroup' has_no_children $own
+    [ $driver = cgroupfs ] || ok 'systemd has no scope of ours left' no_scopes
 }
 
 ok 'the daemon starts' start_daemon
 ok 'it finds cgroup v2' says '"cgroups": *"v2"' cricket info -o json
+ok "the driver is $driver" grep -q "cgroups by $driver" /tmp/cricketd.log
 ok 'the default handler is crun' grep -q 'handler crun' /tmp/cricketd.log
 ok 'an image is imported' cricket image import /opt/cricket/image.tar
 for handler in crun runc; do

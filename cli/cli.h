@@ -39,6 +39,14 @@ struct command {
     int (*run)(struct cli *cli, void *args, int argc, char **argv, struct err *err);
 };
 
+/*
+ * For commands that take several objects: calls one() for each word, reports each failure on stderr under the command's
+ * name and goes on. Returns the exit code.
+ */
+int cli_each(struct cli *cli, const char *command, int argc, char **argv,
+             int (*one)(struct cli *cli, const char *word, const void *args, struct err *err),
+             const void *args);
+
 const struct command *command_find(const char *name);
 const struct command *command_at(size_t i); /* NULL past the end */
 void command_help(const struct command *c); /* on stdout */

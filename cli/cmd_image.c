@@ -57,7 +57,7 @@ static int import(struct cli *cli, const struct args *args, int argc, char **arg
     return EXIT_OK;
 }
 
-static int remove_one(struct cli *cli, const char *ref, struct err *err)
+static int remove_one(struct cli *cli, const char *ref, const void *args, struct err *err)
 {
     cleanup_reply Runtime__V1__RemoveImageResponse *r = NULL;
     cleanup_free char *id = NULL;
@@ -65,6 +65,7 @@ static int remove_one(struct cli *cli, const char *ref, struct err *err)
     Runtime__V1__ImageSpec spec = RUNTIME__V1__IMAGE_SPEC__INIT;
     int rc;
 
+    (void)args;
     /* RemoveImage of what is not there succeeds; a person who mistyped wants to know. */
     if ((rc = image_lookup(cli, ref, &id, err)) < 0)
         return rc;
@@ -81,17 +82,9 @@ static int remove_one(struct cli *cli, const char *ref, struct err *err)
 
 static int remove_all(struct cli *cli, const struct args *args, int argc, char **argv, struct err *err)
 {
-    int code = EXIT_OK;
-    (void)args;
-
     if (!argc)
         return cli_usage(err, "image rm: which image?");
-    for (int i = 0; i < argc; i++)
-        if (remove_one(cli, argv[i], err) < 0) {
-            fprintf(stderr, "cricket image rm: %s\n", err->msg);
-            code = EXIT_ERROR;
-        }
-    return code;
+    return cli_each(cli, "image rm", argc, argv, remove_one, args);
 }
 
 static int list(struct cli *cli, const struct args *args, int argc, char **argv, struct err *err)

@@ -38,16 +38,17 @@ static int rm_container(struct cli *cli, const struct target *t, const char *key
     return container_remove(cli, t->id, err);
 }
 
-static int rm_one(struct cli *cli, const char *key, bool force, struct err *err)
+static int rm_one(struct cli *cli, const char *key, const void *data, struct err *err)
 {
+    const struct args *args = data;
     struct target t;
     int rc = resolve_target(cli, key, TARGET_CONTAINER | TARGET_POD, TARGET_POD, &t, err);
 
     if (rc < 0)
         return rc;
     /* The pod of `cricket run` goes with its container. */
-    rc = t.kind == TARGET_POD || t.run_uid[0] ? rm_pod(cli, &t, key, force, err)
-                                              : rm_container(cli, &t, key, force, err);
+    rc = t.kind == TARGET_POD || t.run_uid[0] ? rm_pod(cli, &t, key, args->force, err)
+                                              : rm_container(cli, &t, key, args->force, err);
     if (!rc)
         puts(key);
     return rc;
@@ -55,15 +56,8 @@ static int rm_one(struct cli *cli, const char *key, bool force, struct err *err)
 
 static int run(struct cli *cli, void *data, int argc, char **argv, struct err *err)
 {
-    const struct args *args = data;
-    int code = EXIT_OK;
-
-    for (int i = 0; i < argc; i++)
-        if (rm_one(cli, argv[i], args->force, err) < 0) {
-            fprintf(stderr, "cricket rm: %s\n", err->msg);
-            code = EXIT_ERROR;
-        }
-    return code;
+    (void)err;
+    return cli_each(cli, "rm", argc, argv, rm_one, data);
 }
 
 const struct command cmd_rm = {

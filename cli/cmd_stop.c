@@ -17,8 +17,10 @@ static const struct opt opts[] = {
 
 enum { GRACE_MS = 10000 };
 
-static int stop_one(struct cli *cli, const char *key, int grace_s, struct err *err)
+static int stop_one(struct cli *cli, const char *key, const void *data, struct err *err)
 {
+    const struct args *args = data;
+    int grace_s = (args->grace_ms + 999) / 1000;
     struct target t;
     int rc = resolve_target(cli, key, TARGET_CONTAINER | TARGET_POD, TARGET_POD, &t, err);
 
@@ -37,17 +39,11 @@ static int stop_one(struct cli *cli, const char *key, int grace_s, struct err *e
 static int run(struct cli *cli, void *data, int argc, char **argv, struct err *err)
 {
     struct args *args = data;
-    int code = EXIT_OK;
 
     args->grace_ms = GRACE_MS;
     if (args->grace && opt_seconds(args->grace, &args->grace_ms) < 0)
         return cli_usage(err, "--time wants a time such as 5 or 2m, not \"%s\"", args->grace);
-    for (int i = 0; i < argc; i++)
-        if (stop_one(cli, argv[i], (args->grace_ms + 999) / 1000, err) < 0) {
-            fprintf(stderr, "cricket stop: %s\n", err->msg);
-            code = EXIT_ERROR;
-        }
-    return code;
+    return cli_each(cli, "stop", argc, argv, stop_one, args);
 }
 
 const struct command cmd_stop = {

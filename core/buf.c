@@ -34,15 +34,11 @@ void buf_adds(struct buf *b, const char *s)
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;
-    char *s;
 
     va_start(ap, fmt);
-    int n = vasprintf(&s, fmt, ap);
+    cleanup_free char *s = mem_vprintf(fmt, ap);
     va_end(ap);
-    if (n < 0)
-        abort();
-    buf_add(b, s, (size_t)n);
-    free(s);
+    buf_adds(b, s);
 }
 
 char *buf_steal(struct buf *b)

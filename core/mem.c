@@ -1,7 +1,6 @@
 #define MEM_IMPLEMENTATION
 #include "core/mem.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 void *mem_alloc(size_t size)
@@ -55,15 +54,21 @@ void *mem_dup(const void *s, size_t n)
     return p;
 }
 
+char *mem_vprintf(const char *fmt, va_list ap)
+{
+    char *s;
+
+    if (vasprintf(&s, fmt, ap) < 0)
+        abort();
+    return s;
+}
+
 char *mem_printf(const char *fmt, ...)
 {
     va_list ap;
-    char *s;
 
     va_start(ap, fmt);
-    int n = vasprintf(&s, fmt, ap);
+    char *s = mem_vprintf(fmt, ap);
     va_end(ap);
-    if (n < 0)
-        abort();
     return s;
 }

@@ -1,6 +1,7 @@
 /* Allocation that aborts when there is no memory: every size that comes from outside has a limit before it gets here. */
 #pragma once
 #include "core/cleanup.h"
+#include <stdarg.h>
 #include <stddef.h>
 
 #define never_null __attribute__((returns_nonnull))
@@ -13,6 +14,7 @@ char *mem_strdup(const char *s); /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n) never_null;
 void *mem_dup(const void *p, size_t n) never_null;
 char *mem_printf(const char *fmt, ...) never_null printf_like(1, 2);
+char *mem_vprintf(const char *fmt, va_list ap) never_null printf_like(1, 0);
 #define mem_new(type) ((type *)mem_alloc(sizeof(type)))
 
 /* The analyzer of LLVM 14 does not believe returns_nonnull. */
@@ -28,5 +30,6 @@ static inline void *mem_believe(void *p)
 #define mem_grow(a, c, want, it) mem_believe((mem_grow)((a), (c), (want), (it)))
 #define mem_strndup(s, n)        ((char *)mem_believe((mem_strndup)((s), (n))))
 #define mem_dup(p, n)            mem_believe((mem_dup)((p), (n)))
+#define mem_vprintf(fmt, ap)     ((char *)mem_believe((mem_vprintf)((fmt), (ap))))
 #define mem_printf(...)          ((char *)mem_believe((mem_printf)(__VA_ARGS__)))
 #endif

@@ -23,13 +23,10 @@ char *pool_strdup(struct pool *p, const char *s)
 char *pool_printf(struct pool *p, const char *fmt, ...)
 {
     va_list ap;
-    char *s;
 
     va_start(ap, fmt);
-    int n = vasprintf(&s, fmt, ap);
+    char *s = mem_vprintf(fmt, ap);
     va_end(ap);
-    if (n < 0)
-        abort();
     return pool_keep(p, s);
 }
 

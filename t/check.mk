@@ -50,9 +50,9 @@ $(SHARED)/tools/critest:
 	cd $(SHARED)/tools/conformance && GOFLAGS=-mod=mod $(GO) test -c -o ../critest sigs.k8s.io/cri-tools/cmd/critest
 
 # The CRI's validation suite, against stand-ins of its images. Needs go, and about two minutes.
-check-conformance: bins
+check-conformance: deps
 	@[ -n "$(GO)" ] || { echo "make check-conformance needs go, to build critest"; exit 1; }
-	$(MAKE) $(SHARED)/tools/critest
+	$(MAKE) bins $(SHARED)/tools/critest
 	CRICKET_BUILD=$(BUILD) CRITEST=$(SHARED)/tools/critest t/conformance/critest.sh
 
 # prints the table of docs/performance.md

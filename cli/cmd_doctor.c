@@ -2,6 +2,7 @@
 #include "cli/doctor.h"
 #include "cli/json.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,13 +75,13 @@ void remedy(struct finding *f, const char *fmt, ...)
 
 bool read_text(const char *path, char *ret, size_t size)
 {
-    cleanup_fclose FILE *f = fopen(path, "re");
-    size_t n = f ? fread(ret, 1, size - 1, f) : 0;
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, ret, size - 1) : -1;
 
-    ret[n] = 0;
-    if (n && ret[n - 1] == '\n')
-        ret[n - 1] = 0;
-    return f != NULL;
+    if (n > 0 && ret[n - 1] == '\n')
+        n--;
+    ret[n > 0 ? n : 0] = '\0';
+    return n >= 0;
 }
 
 static int examine(struct doctor *d, const char *config, struct err *err)

@@ -47,6 +47,8 @@ static inline void *steal_ptr_fn(void *p)
     return r;
 }
 #define steal_ptr(p) ((__typeof__(*(p)))steal_ptr_fn(p))
+/* Frees and forgets: free_ptr(&x->name). */
+#define free_ptr(p) free(steal_ptr_fn(p))
 
 #define must_check        __attribute__((warn_unused_result))
 #define printf_like(f, a) __attribute__((format(printf, f, a)))

@@ -17,12 +17,12 @@ struct containers *containers_new(void)
 
 void containers_free(struct containers *t)
 {
-    struct container *c, *next;
-
     if (!t)
         return;
-    HASH_ITER(hh_id, t->by_id, c, next)
+    for (struct container *c = t->by_id, *next; c; c = next) {
+        next = c->hh_id.next;
         container_free(c);
+    }
     free(t);
 }
 

@@ -18,12 +18,12 @@ struct pods *pods_new(void)
 
 void pods_free(struct pods *p)
 {
-    struct pod *pod, *next;
-
     if (!p)
         return;
-    HASH_ITER (hh_id, p->by_id, pod, next)
+    for (struct pod *pod = p->by_id, *next; pod; pod = next) {
+        next = pod->hh_id.next;
         pod_free(pod);
+    }
     free(p);
 }
 

@@ -81,9 +81,9 @@ static void hop_end(struct http_transfer *t)
     }
     curl_slist_free_all(t->resolve);
     t->resolve = NULL;
-    free(steal_ptr(&t->proxy));
-    free(steal_ptr(&t->host));
-    free(steal_ptr(&t->port));
+    free_ptr(&t->proxy);
+    free_ptr(&t->host);
+    free_ptr(&t->port);
 }
 
 static void transfer_free(struct http_transfer *t)
@@ -450,8 +450,8 @@ static void forget_credentials(struct http_transfer *t)
             kept = curl_slist_append(kept, h->data);
     curl_slist_free_all(t->headers);
     t->headers = kept;
-    free(steal_ptr(&t->cert_file));
-    free(steal_ptr(&t->key_file));
+    free_ptr(&t->cert_file);
+    free_ptr(&t->key_file);
 }
 
 static int follow(struct http_transfer *t, struct err *err)

@@ -228,9 +228,9 @@ static void forget_answer(struct registry_request *q)
 
     digest_end(steal_ptr(&q->sum), ignored);
     buf_done(&q->body);
-    free(steal_ptr(&q->media_type));
-    free(steal_ptr(&q->stated_digest));
-    free(steal_ptr(&q->retry_after));
+    free_ptr(&q->media_type);
+    free_ptr(&q->stated_digest);
+    free_ptr(&q->retry_after);
     auth_challenges_done(&q->challenges);
     q->challenges = (struct auth_challenges){0};
 }

@@ -239,7 +239,7 @@ static int add_oci_image(struct import *p, const struct manifest *m, const char 
         for (size_t k = 0; k < m->layers_n; k++)
             add_job(p, c->diff_ids[k], m->layers[k].blob.digest, m->layers[k].blob.size,
                     oci_layout_blob_path(m->layers[k].blob.digest));
-        r = add_tag(i, is_full_name(name) ? name : p->reference, err);
+        r = is_full_name(name) ? add_tag(i, name, err) : 0;
     }
     image_config_free(c);
     return r;
@@ -306,8 +306,6 @@ static int add_docker_image(struct import *p, const struct docker_archive_image 
             add_job(p, c->diff_ids[k], NULL, 0, mem_strdup(d->layers[k]));
         for (char **t = d->repo_tags; r == 0 && *t; t++)
             r = add_tag(i, *t, err);
-        if (r == 0 && !d->repo_tags[0])
-            r = add_tag(i, p->reference, err);
     }
     image_config_free(c);
     return r;
@@ -324,6 +322,28 @@ static int read_docker_archive(struct import *p, struct err *err)
     for (size_t i = 0; r == 0 && i < a.n; i++)
         r = add_docker_image(p, &a.images[i], err);
     return r;
+}
+
+/* The request's name is for the one image that the archive does not name. */
+static int name_the_nameless(struct import *p, struct err *err)
+{
+    struct imported *nameless = NULL;
+    size_t n = 0;
+
+    if (!p->reference || !p->reference[0])
+        return 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (!p->images[i].tags) {
+            nameless = &p->images[i];
+            n++;
+        }
+    if (n > 1)
+        return err_set(
+            err, GRPC_INVALID_ARGUMENT, 0,
+            "archive %s holds %zu images without a name, and \"%s\" can name only one: import it without "
+            "a name and use their ids, or make an archive of one image",
+            p->path, n, p->reference);
+    return nameless ? add_tag(nameless, p->reference, err) : 0;
 }
 
 static int read_index(struct flow *f)
@@ -345,7 +365,7 @@ static int read_index(struct flow *f)
     if (p->n == 0)
         return err_set(&f->err, GRPC_NOT_FOUND, 0, "archive %s holds no image for %s/%s", p->path, host->os,
                        host->architecture);
-    return 0;
+    return name_the_nameless(p, &f->err);
 }
 
 /* ---- layers and images ---- */

@@ -137,7 +137,7 @@ static void notify(const char *text)
 
 /* ---- run ----------------------------------------------------------------------------------------------------------- */
 
-enum { CHECKPOINT_WAL_BYTES = 1 << 20, CHECKPOINT_AFTER_S = 5, DRAIN_S = 10 };
+enum { CHECKPOINT_WAL_BYTES = 4 << 20, CHECKPOINT_AFTER_S = 5, DRAIN_S = 10 };
 
 struct run {
     struct daemon *daemon;

@@ -122,7 +122,9 @@ my $imported = $c->call('ImportImage', {path => "$Cricket::TOOLS/images/busybox.
 is_deeply $imported->[0]{references}, ['example.test/archive/busybox:1'], 'ImportImage of a docker-archive';
 is image('example.test/archive/busybox:1')->{id}, $imported->[0]{id}, '... gives an image';
 remove('example.test/archive/busybox:1');
-$imported = $c->call('ImportImage', {path => "$Cricket::TOOLS/images/oci.tar", reference => 'example.test/oci'})->{images};
+$c->fails_with('INVALID_ARGUMENT', qr/without a name/, 'ImportImage',
+    {path => "$Cricket::TOOLS/images/oci.tar", reference => 'example.test/oci'});
+$imported = $c->call('ImportImage', {path => "$Cricket::TOOLS/images/oci.tar"})->{images};
 ok @$imported, 'ImportImage of an OCI layout' or diag explain $imported;
 remove($_->{id}) for @$imported;
 $c->fails_with('NOT_FOUND',        qr{/absent\.tar}, 'ImportImage', {path => '/absent.tar'});

@@ -72,7 +72,11 @@ $c->leaks_nothing('a pod with a shared PID namespace', sub {
     my %in_pod = (linux => {security_context => {namespace_options => {pid => 'POD'}}});
     $c->run_container($shared, $shared_config, $c->container_config('sleep 1001 & wait', %in_pod));
     my $id = $c->run_container($shared, $shared_config, $c->container_config('sleep 1002 & wait', %in_pod));
-    my (undef, $ps) = $c->exec_sync($id, 'ps');
+    # a runtime's "run" may return before the process has begun its program
+    my $ps = wait_for('the processes to run', sub {
+        my (undef, $text) = $c->exec_sync($id, 'ps');
+        return $text =~ /^ *1 .*pause/m && $text =~ /sleep 1001.*sleep 1002/s && $text;
+    });
     like $ps, qr/^ *1 .*pause/m, '... has an infra container as PID 1';
     like $ps, qr/sleep 1001.*sleep 1002/s, '... and its containers see one another';
     $c->remove_pod($shared);

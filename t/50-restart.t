@@ -46,8 +46,8 @@ is $last, 'end ' . @lines, 'its log is complete';
 is scalar(grep { $lines[$_] ne $_ } 0 .. $#lines), 0, '... and in order';
 
 for my $name (qw(short tty)) {
-    my ($process) = grep { (slurp("$_/cgroup") // '') =~ /\Q$id{$name}\E/ } glob '/proc/[0-9]*';
-    my ($n) = ($process // '') =~ /(\d+)$/;
+    my $status = $c->call('ContainerStatus', {container_id => $id{$name}, verbose => JSON::PP::true()});
+    my $n = JSON::PP::decode_json($status->{info}{info})->{pid};
     ok $n, "$name has a process here" or next;
     $id{"$name pid"} = $n;
 }

@@ -43,7 +43,9 @@ is json('inspect', $IMAGE)->{image}{repoTags}[0], $IMAGE, 'inspect finds the ima
 gives(['image', 'rm', 'nothing:1'], 1, qr/no image/, 'removing an image that is not there');
 gives(['image', 'rm', $IMAGE], 0, qr/\Q$IMAGE\E/, 'image rm');
 gives(['image', 'import', '/nonexistent.tar'], 1, qr/nonexistent/, 'importing what is not there');
-gives(['image', 'import', "$Cricket::TOOLS/images/oci.tar", '--name', 'local/imported:1'], 0, qr/^sha256:/m, 'image import');
+gives(['image', 'import', "$Cricket::TOOLS/images/oci.tar", '--name', 'local/imported:1'], 1, qr/without a name/, 'one name for several images');
+run('skopeo', 'copy', '--insecure-policy', "oci:$Cricket::TOOLS/images/oci:layers", "oci-archive:$c->{dir}/one.tar");
+gives(['image', 'import', "$c->{dir}/one.tar", '--name', 'local/imported:1'], 0, qr/^sha256:/m, 'image import');
 
 # ---- run in the foreground -----------------------------------------------------------------------------------------------
 gives(['run', '--rm', $IMAGE, 'sh', '-c', 'echo out; echo err >&2; exit 7'], 7, qr/out/, 'run pulls, prints and passes the code on');

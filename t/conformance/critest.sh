@@ -30,7 +30,11 @@ if [ "${CRITEST_STAGE:-}" = "" ]; then
     parents() { find /sys/fs/cgroup -maxdepth 2 -type d -name cricket | sort; }
     parents_before=$(parents)
     CRITEST_STAGE=$dir unshare --mount --net --pid --ipc --uts --fork --kill-child --mount-proc --propagation private -- "$0" "$@" || status=$?
-    # every process has ended with the PID namespace, every mount with the mount namespace
+    # every process has ended with the PID namespace, every mount with the mount namespace; but not the cgroups of pods
+    # that the suite or the daemon failed to remove
+    for pod in "$dir"/state/pods/*/; do
+        find /sys/fs/cgroup/*/cricket/"$(basename "$pod")" -depth -type d -exec rmdir {} + 2> /dev/null || true
+    done
     comm -13 <(echo "$parents_before") <(parents) | xargs -r rmdir --ignore-fail-on-non-empty
     [ "${KEEP:-}" ] && echo "kept: $dir" || rm -rf "$dir"
     exit "$status"

@@ -140,19 +140,29 @@ static struct image_user_spec user_spec(const struct container_flow *cf)
     return u;
 }
 
+/* The image once more, after a wait. NULL with err when it is gone. */
+static const struct image *image_again(struct container_flow *cf, struct err *err)
+{
+    struct container *c = cf->container;
+    const struct image *image = image_find_used(c->daemon->images, c->image_id);
+
+    if (image)
+        cf->inputs->image = image->config;
+    else
+        err_set(err, GRPC_NOT_FOUND, 0, "container %s: image %s was removed meanwhile: pull it again", c->name,
+                c->image);
+    return image;
+}
+
 static int make_rootfs(struct flow *f)
 {
     struct container_flow *cf = f->data;
     struct container *c = cf->container;
-    const struct image *image = image_find_used(c->daemon->images, c->image_id);
     struct err err;
+    const struct image *image = image_again(cf, &err);
 
-    if (!image) {
-        err_set(&err, GRPC_NOT_FOUND, 0, "container %s: image %s was removed meanwhile: pull it again", c->name,
-                c->image);
+    if (!image)
         return flow_error(f, &err);
-    }
-    cf->inputs->image = image->config;
     cleanup_free char *data = mem_printf("%s/containers/%s", c->daemon->config.root, c->id);
     cleanup_free char *target = container_path(c, "rootfs");
     struct image_user_spec user = user_spec(cf);
@@ -173,17 +183,12 @@ static int write_bundle(struct flow *f)
 {
     struct container_flow *cf = f->data;
     struct container *c = cf->container;
-    const struct image *image = image_find_used(c->daemon->images, c->image_id);
     cleanup_free char *path = container_path(c, "config.json");
     cleanup_free char *json = NULL;
     struct err err;
 
-    if (!image) {
-        err_set(&err, GRPC_NOT_FOUND, 0, "container %s: image %s was removed meanwhile: pull it again", c->name,
-                c->image);
+    if (!image_again(cf, &err))
         return flow_error(f, &err);
-    }
-    cf->inputs->image = image->config;
     if (container_spec_build(c, cf->inputs, &json, &err) < 0 ||
         file_write(path, json, strlen(json), 0600, &err) < 0) {
         err_wrap(&err, "container %s", c->name);

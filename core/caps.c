@@ -75,7 +75,8 @@ static bool is_all(const char *name)
 }
 
 /* The bits of a list; "ALL" goes to ret_all where the list may have it. */
-static int list_bits(const char *const *list, const char *what, bool *ret_all, uint64_t *ret_bits, struct err *err)
+static int list_bits(const char *const *list, const char *what, bool *ret_all, uint64_t *ret_bits,
+                     struct err *err)
 {
     uint64_t bits = 0;
 
@@ -86,8 +87,8 @@ static int list_bits(const char *const *list, const char *what, bool *ret_all, u
             continue;
         }
         if (n < 0)
-            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "capability %.60s (%s) is not known; see capabilities(7)",
-                           list[i], what);
+            return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                           "capability %.60s (%s) is not known; see capabilities(7)", list[i], what);
         bits |= CAP_BIT(n);
     }
     *ret_bits = bits;

@@ -13,11 +13,11 @@ const char *cap_name(int number);
 /* Every capability that has a name here. */
 uint64_t caps_all(void);
 
-struct caps_request { /* lists are NULL-terminated, NULL: none */
-    const char *const *base;    /* the configured default set */
+struct caps_request {        /* lists are NULL-terminated, NULL: none */
+    const char *const *base; /* the configured default set */
     const char *const *add, *const *drop, *const *ambient;
-    uint64_t bounding;          /* what we hold ourselves: no set goes beyond it */
-    bool privileged;            /* all of bounding, whatever the lists say */
+    uint64_t bounding; /* what we hold ourselves: no set goes beyond it */
+    bool privileged;   /* all of bounding, whatever the lists say */
 };
 
 struct caps_sets {

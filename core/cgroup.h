@@ -14,16 +14,17 @@
 #include <sys/types.h>
 
 enum cgroup_kind {
-    CGROUP_NONE,   /* nothing mounted */
+    CGROUP_NONE, /* nothing mounted */
     CGROUP_V1,
     CGROUP_V2,     /* the unified hierarchy at /sys/fs/cgroup, alone */
     CGROUP_HYBRID, /* v1 controllers and a v2 hierarchy beside them */
 };
 
 struct cgroup_mount {
-    char *path;        /* where it is mounted, unescaped: "/sys/fs/cgroup/memory" */
-    char *root;        /* which part of the hierarchy is mounted there: "/" but in a container */
-    char *controllers; /* "cpu,cpuacct", "name=systemd"; of v2: cgroup.controllers with commas, "" when it has none */
+    char *path; /* where it is mounted, unescaped: "/sys/fs/cgroup/memory" */
+    char *root; /* which part of the hierarchy is mounted there: "/" but in a container */
+    char *
+        controllers; /* "cpu,cpuacct", "name=systemd"; of v2: cgroup.controllers with commas, "" when it has none */
     bool v2;
 };
 

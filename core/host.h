@@ -9,10 +9,10 @@
 #include <stdbool.h>
 
 struct host {
-    struct oci_host oci;     /* for oci_spec_build() */
+    struct oci_host oci; /* for oci_spec_build() */
     struct cgroups cgroups;
-    bool systemd;            /* booted by it: /run/systemd/system is there, see sd_booted(3) */
-    char kernel[64];         /* "6.18.1-arm64"; oci has its numbers */
+    bool systemd;    /* booted by it: /run/systemd/system is there, see sd_booted(3) */
+    char kernel[64]; /* "6.18.1-arm64"; oci has its numbers */
     char boot_id[40];
 };
 

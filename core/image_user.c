@@ -70,7 +70,8 @@ struct account {
 };
 
 /* The first row with this name, or, for a number, with this uid. */
-static bool account_find(const char *passwd, const char *name, size_t len, bool by_uid, uint32_t uid, struct account *ret)
+static bool account_find(const char *passwd, const char *name, size_t len, bool by_uid, uint32_t uid,
+                         struct account *ret)
 {
     struct row r;
 
@@ -149,11 +150,11 @@ int image_user_check(const struct image_user_spec *s, struct err *err)
                        "run_as_group %lld is given without run_as_user or run_as_username; give one of them",
                        (long long)s->gid);
     if (s->uid_set && (s->uid < 0 || s->uid > ID_LIMIT))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "run_as_user %lld is not between 0 and %d", (long long)s->uid,
-                       ID_LIMIT);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "run_as_user %lld is not between 0 and %d",
+                       (long long)s->uid, ID_LIMIT);
     if (s->gid_set && (s->gid < 0 || s->gid > ID_LIMIT))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "run_as_group %lld is not between 0 and %d", (long long)s->gid,
-                       ID_LIMIT);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "run_as_group %lld is not between 0 and %d",
+                       (long long)s->gid, ID_LIMIT);
     if (s->supplemental_groups_n > IMAGE_USER_GROUPS_MAX)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%zu supplemental groups are more than %d",
                        s->supplemental_groups_n, IMAGE_USER_GROUPS_MAX);
@@ -165,7 +166,8 @@ int image_user_check(const struct image_user_spec *s, struct err *err)
 }
 
 /* The request's user and group over the image's, as text: "" where not given. */
-static void choose(const struct image_user_spec *s, char user[static NAME_MAX_LEN], char group[static NAME_MAX_LEN])
+static void choose(const struct image_user_spec *s, char user[static NAME_MAX_LEN],
+                   char group[static NAME_MAX_LEN])
 {
     const char *image = s->image_user ? s->image_user : "";
     size_t colon = strcspn(image, ":");
@@ -201,8 +203,8 @@ static int account_of(const char *user, const char *passwd, struct account *ret,
                    "user \"%.100s\" is not in the image's /etc/passwd; use a number, or a name that is", user);
 }
 
-int image_user_resolve(const struct image_user_spec *s, const char *passwd, const char *group, struct image_user *ret_user,
-                       struct err *err)
+int image_user_resolve(const struct image_user_spec *s, const char *passwd, const char *group,
+                       struct image_user *ret_user, struct err *err)
 {
     char user[NAME_MAX_LEN], group_name[NAME_MAX_LEN];
     struct account a;
@@ -217,7 +219,8 @@ int image_user_resolve(const struct image_user_spec *s, const char *passwd, cons
     size_t n = strlen(group_name);
     if (n && !number_of(group_name, n, &a.gid) && !group_find(group, group_name, n, &a.gid))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
-                       "group \"%.100s\" is not in the image's /etc/group; use a number, or a name that is", group_name);
+                       "group \"%.100s\" is not in the image's /etc/group; use a number, or a name that is",
+                       group_name);
     gid_add(&g, a.gid);
     if (!s->strict && a.name)
         gids_of_member(group, &a, &g);

@@ -18,22 +18,22 @@ struct image_user_spec {
     const char *image_user; /* "user[:group]" of the image's config; NULL or "": root */
     const char *username;   /* run_as_username; NULL or "": not given */
     bool uid_set, gid_set;
-    int64_t uid, gid;       /* run_as_user, run_as_group */
+    int64_t uid, gid; /* run_as_user, run_as_group */
     const int64_t *supplemental_groups;
     size_t supplemental_groups_n;
-    bool strict;            /* SupplementalGroupsPolicy */
+    bool strict; /* SupplementalGroupsPolicy */
 };
 
 struct image_user {
     uint32_t uid, gid;
     uint32_t *groups; /* additional_gids: primary first, no duplicates */
     size_t groups_n;
-    char *home;       /* of passwd; "/" where it has none */
+    char *home; /* of passwd; "/" where it has none */
 };
 
 /* The spec's own faults: a group without a user, numbers out of range. Checked by image_user_resolve() too. */
 int image_user_check(const struct image_user_spec *s, struct err *err) must_check;
 /* passwd and group: file contents of the image, "" when it has none. */
-int image_user_resolve(const struct image_user_spec *s, const char *passwd, const char *group, struct image_user *ret_user,
-                       struct err *err) must_check;
+int image_user_resolve(const struct image_user_spec *s, const char *passwd, const char *group,
+                       struct image_user *ret_user, struct err *err) must_check;
 void image_user_done(struct image_user *u);

@@ -9,11 +9,11 @@ struct device_rule {
 
 /* Runtimes add these by themselves, too; but what a container may do should not hang on which runtime it is. */
 static const struct device_rule standard_rules[] = {
-    {'c', -1, -1, "m"},  {'b', -1, -1, "m"}, /* to make a node is not to open it */
-    {'c', 1, 3, "rwm"},  {'c', 1, 5, "rwm"},   {'c', 1, 7, "rwm"},  /* null, zero, full */
-    {'c', 1, 8, "rwm"},  {'c', 1, 9, "rwm"},                        /* random, urandom */
-    {'c', 5, 0, "rwm"},  {'c', 5, 1, "rwm"},   {'c', 5, 2, "rwm"},  /* tty, console, ptmx */
-    {'c', 136, -1, "rwm"},                                          /* pts */
+    {'c', -1, -1, "m"},    {'b', -1, -1, "m"},                     /* to make a node is not to open it */
+    {'c', 1, 3, "rwm"},    {'c', 1, 5, "rwm"}, {'c', 1, 7, "rwm"}, /* null, zero, full */
+    {'c', 1, 8, "rwm"},    {'c', 1, 9, "rwm"},                     /* random, urandom */
+    {'c', 5, 0, "rwm"},    {'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"}, /* tty, console, ptmx */
+    {'c', 136, -1, "rwm"},                                         /* pts */
 };
 
 static void add_rule(json_t *rules, bool allow, char type, int64_t major, int64_t minor, const char *access)
@@ -58,7 +58,8 @@ static json_t *device_rules(struct oci_build *b)
     for (size_t i = 0; i < c->devices_n; i++) {
         const struct oci_device *d = &c->devices[i];
         check_access(b, d);
-        add_rule(rules, true, d->type, d->major, d->minor, d->permissions && d->permissions[0] ? d->permissions : "rwm");
+        add_rule(rules, true, d->type, d->major, d->minor,
+                 d->permissions && d->permissions[0] ? d->permissions : "rwm");
     }
     return rules;
 }

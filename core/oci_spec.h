@@ -18,8 +18,8 @@ struct oci_mount {
 };
 
 struct oci_device {
-    char *path;     /* in the container */
-    char type;      /* 'c' or 'b' */
+    char *path; /* in the container */
+    char type;  /* 'c' or 'b' */
     int64_t major, minor;
     uint32_t file_mode, uid, gid;
     char *permissions; /* "rwm" */
@@ -42,12 +42,12 @@ struct oci_resources { /* 0 and NULL mean "not given" */
 
 /* What the host can do; found once at start (core/host.h), so that this file stays pure. */
 struct oci_host {
-    bool cgroup_v2;          /* unified hierarchy only */
-    bool apparmor, selinux;  /* the LSM is active */
-    bool swap_accounting;    /* memory.memsw exists (v1) or memory.swap.max (v2) */
-    bool hugetlb;            /* the controller that the driver uses is there */
-    int min_oom_score_adj;   /* the lowest that we may set: our own, when CAP_SYS_RESOURCE is missing */
-    uint64_t bounding_caps;  /* bit n: capability n is in our bounding set */
+    bool cgroup_v2;         /* unified hierarchy only */
+    bool apparmor, selinux; /* the LSM is active */
+    bool swap_accounting;   /* memory.memsw exists (v1) or memory.swap.max (v2) */
+    bool hugetlb;           /* the controller that the driver uses is there */
+    int min_oom_score_adj;  /* the lowest that we may set: our own, when CAP_SYS_RESOURCE is missing */
+    uint64_t bounding_caps; /* bit n: capability n is in our bounding set */
     unsigned kernel_major, kernel_minor; /* for the seccomp profile's minKernel; 0: unknown, taken as old */
 };
 
@@ -66,7 +66,8 @@ struct oci_container {
     const char *rootfs;   /* absolute */
     bool readonly_rootfs;
     const char *rootfs_propagation; /* NULL or "rshared", "rslave" */
-    struct oci_mount *mounts; /* of the pod and the request; the standard ones (/proc, /dev, ...) are added here */
+    struct oci_mount
+        *mounts; /* of the pod and the request; the standard ones (/proc, /dev, ...) are added here */
     size_t mounts_n;
     struct oci_device *devices;
     size_t devices_n;
@@ -76,8 +77,9 @@ struct oci_container {
     char **cap_add, **cap_drop, **cap_ambient; /* NULL-terminated, "CAP_X", "X" or "ALL"; NULL: none */
     char *const *cap_default;                  /* the configured default set */
     enum seccomp_kind seccomp;
-    const char *seccomp_json; /* for SECCOMP_JSON: a linux.seccomp object as the kubelet's Localhost profile has it */
-    char **masked_paths, **readonly_paths;     /* NULL-terminated; NULL: none */
+    const char
+        *seccomp_json; /* for SECCOMP_JSON: a linux.seccomp object as the kubelet's Localhost profile has it */
+    char **masked_paths, **readonly_paths; /* NULL-terminated; NULL: none */
     const char *apparmor_profile, *selinux_label, *selinux_mount_label;
     int oom_score_adj;
     bool oom_score_adj_set;
@@ -93,10 +95,12 @@ struct oci_container {
 };
 
 /* Writes the JSON text; the caller frees. Errors name the field: INVALID_ARGUMENT "capability CAP_FOO is not known". */
-int oci_spec_build(const struct oci_container *c, const struct oci_host *host, char **ret_json, struct err *err) must_check;
+int oci_spec_build(const struct oci_container *c, const struct oci_host *host, char **ret_json,
+                   struct err *err) must_check;
 
 /* The process object alone, as config.json has it: for `exec --process FILE` in a container whose `c` this is, with other args. */
-int oci_process_build(const struct oci_container *c, const struct oci_host *host, char **ret_json, struct err *err) must_check;
+int oci_process_build(const struct oci_container *c, const struct oci_host *host, char **ret_json,
+                      struct err *err) must_check;
 
 /* The defaults of Kubernetes' procMount: Default (what containerd masks). NULL-terminated. */
 extern const char *const oci_default_masked_paths[];

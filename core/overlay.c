@@ -104,7 +104,8 @@ static void raise_file_limit(void)
 static int mount_old(const struct overlay_spec *s, size_t n, struct err *err)
 {
     cleanup_buf struct buf data = {0};
-    const char *extra = ",volatile,metacopy=off,redirect_dir=nofollow"; /* not known to each kernel that gets here */
+    const char *extra =
+        ",volatile,metacopy=off,redirect_dir=nofollow"; /* not known to each kernel that gets here */
 
     raise_file_limit();
     buf_addf(&data, "index=off,lowerdir=");
@@ -114,7 +115,8 @@ static int mount_old(const struct overlay_spec *s, size_t n, struct err *err)
             return err_sys(err, errno, "cannot open layer %s", s->layers[i]);
         buf_addf(&data, "%d%s", fd, i ? ":" : "");
     }
-    int upper = open(s->upper, O_PATH | O_DIRECTORY | O_CLOEXEC), work = open(s->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int upper = open(s->upper, O_PATH | O_DIRECTORY | O_CLOEXEC),
+        work = open(s->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
     buf_addf(&data, ",upperdir=%d,workdir=%d", upper, work);
     size_t plain = data.len;
     buf_adds(&data, extra);
@@ -138,7 +140,8 @@ int overlay_mount(const struct overlay_spec *s, struct err *err)
     while (s->layers[n])
         n++;
     if (n == 0 || n > OVERLAY_LAYERS_MAX)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "an overlay takes 1 to %d layers, not %zu", OVERLAY_LAYERS_MAX, n);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "an overlay takes 1 to %d layers, not %zu",
+                       OVERLAY_LAYERS_MAX, n);
     int r = mount_new(s, n, &first);
     if (r == 0)
         return 0;

@@ -14,10 +14,10 @@ struct seccomp_arch {
 };
 
 struct seccomp_rule {
-    const char *json;                      /* an entry of "syscalls" */
-    const char *arches, *not_arches;       /* " amd64 x32 ": holds (not) on one of these; NULL: on any */
-    uint64_t caps, not_caps;               /* holds if the container has all (none) of these; 0: always */
-    unsigned kernel_major, kernel_minor;   /* holds from this kernel on */
+    const char *json;                    /* an entry of "syscalls" */
+    const char *arches, *not_arches;     /* " amd64 x32 ": holds (not) on one of these; NULL: on any */
+    uint64_t caps, not_caps;             /* holds if the container has all (none) of these; 0: always */
+    unsigned kernel_major, kernel_minor; /* holds from this kernel on */
 };
 
 #include "seccomp_table.h"
@@ -84,11 +84,12 @@ char *seccomp_runtime_default(const struct seccomp_env *env)
 }
 
 static const char *const actions[] = {
-    "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP",  "SCMP_ACT_ERRNO",
-    "SCMP_ACT_TRACE", "SCMP_ACT_ALLOW",       "SCMP_ACT_LOG",         "SCMP_ACT_NOTIFY",
+    "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP",   "SCMP_ACT_ERRNO",
+    "SCMP_ACT_TRACE", "SCMP_ACT_ALLOW",        "SCMP_ACT_LOG",         "SCMP_ACT_NOTIFY",
 };
 static const char *const operators[] = {
-    "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ",
+    "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE",        "SCMP_CMP_EQ",
+    "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ",
 };
 
 static bool is_one_of(const json_t *v, const char *const *list, size_t n)
@@ -108,7 +109,9 @@ static bool is_strings(const json_t *v)
 
     if (!json_is_array(v))
         return false;
-    json_array_foreach(v, i, s) if (!json_is_string(s)) return false;
+    json_array_foreach (v, i, s)
+        if (!json_is_string(s))
+            return false;
     return true;
 }
 
@@ -136,9 +139,9 @@ static int check_args(json_t *args, size_t at, struct err *err)
     json_t *a;
 
     if (args && !json_is_array(args))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: syscalls[%zu].args is not an array", at);
-    json_array_foreach(args, i, a)
-    {
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: syscalls[%zu].args is not an array",
+                       at);
+    json_array_foreach (args, i, a) {
         json_int_t index = json_integer_value(json_object_get(a, "index"));
         if (!json_is_integer(json_object_get(a, "index")) || index < 0 || index > 5 ||
             !json_is_number(json_object_get(a, "value")) ||
@@ -156,18 +159,21 @@ static int check_syscall(json_t *s, size_t at, struct err *err)
     const json_t *names = json_object_get(s, "names"), *number = json_object_get(s, "errnoRet");
 
     if (!is_strings(names) || json_array_size(names) == 0)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: syscalls[%zu].names is not a list of names", at);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "seccomp profile: syscalls[%zu].names is not a list of names", at);
     if (!is_one_of(json_object_get(s, "action"), actions, countof(actions)))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: syscalls[%zu].action is not an SCMP_ACT_*", at);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "seccomp profile: syscalls[%zu].action is not an SCMP_ACT_*", at);
     if (number && !json_is_null(number) && !json_is_integer(number))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: syscalls[%zu].errnoRet is not a number", at);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: syscalls[%zu].errnoRet is not a number",
+                       at);
     keep_only(s, keys, countof(keys));
     return check_args(json_object_get(s, "args"), at, err);
 }
 
 static int check_top(json_t *root, struct err *err)
 {
-    static const char *const keys[] = {"defaultAction", "defaultErrnoRet", "architectures",   "flags",
+    static const char *const keys[] = {"defaultAction", "defaultErrnoRet",  "architectures", "flags",
                                        "listenerPath",  "listenerMetadata", "syscalls"};
     static const char *const lists[] = {"architectures", "flags"};
 
@@ -175,11 +181,13 @@ static int check_top(json_t *root, struct err *err)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: not a JSON object");
     keep_only(root, keys, countof(keys));
     if (!is_one_of(json_object_get(root, "defaultAction"), actions, countof(actions)))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: defaultAction is missing or not an SCMP_ACT_*");
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "seccomp profile: defaultAction is missing or not an SCMP_ACT_*");
     for (size_t i = 0; i < countof(lists); i++) {
         const json_t *v = json_object_get(root, lists[i]);
         if (v && !is_strings(v))
-            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: %s is not a list of names", lists[i]);
+            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: %s is not a list of names",
+                           lists[i]);
     }
     const json_t *number = json_object_get(root, "defaultErrnoRet"), *calls = json_object_get(root, "syscalls");
     if (number && !json_is_integer(number))
@@ -202,13 +210,16 @@ int seccomp_localhost(const char *json, char **ret_json, struct err *err)
     int r;
 
     if (len > SECCOMP_PROFILE_MAX)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: larger than %d bytes", SECCOMP_PROFILE_MAX);
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: larger than %d bytes",
+                       SECCOMP_PROFILE_MAX);
     cleanup_with(json_put) json_t *root = json_loadb(json, len, JSON_REJECT_DUPLICATES, &where);
     if (!root)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "seccomp profile: line %d: %s", where.line, where.text);
     if ((r = check_top(root, err)) < 0)
         return r;
-    json_array_foreach(json_object_get(root, "syscalls"), i, s) if ((r = check_syscall(s, i, err)) < 0) return r;
+    json_array_foreach (json_object_get(root, "syscalls"), i, s)
+        if ((r = check_syscall(s, i, err)) < 0)
+            return r;
     *ret_json = json_dumps(root, JSON_COMPACT);
     if (!*ret_json)
         abort();

@@ -22,7 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         p += p < text + size;
     }
     for (int strict = 0; strict < 2; strict++) {
-        struct image_user_spec s = {.image_user = part[0], .strict = strict, .supplemental_groups = supplemental,
+        struct image_user_spec s = {.image_user = part[0],
+                                    .strict = strict,
+                                    .supplemental_groups = supplemental,
                                     .supplemental_groups_n = 3};
         if (image_user_resolve(&s, part[1], part[2], &u, &err) < 0)
             continue;

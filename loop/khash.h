@@ -9,9 +9,9 @@ typedef unsigned khint_t;
 typedef khint_t khiter_t;
 
 #define khash_t(name) struct kh_##name
-#define KHASH_MAP_INIT_INT64(name, value)                                                                              \
-    struct kh_##name;                                                                                                  \
-    value kh_value_##name(const struct kh_##name *map, khiter_t at);                                                   \
+#define KHASH_MAP_INIT_INT64(name, value)                                                                      \
+    struct kh_##name;                                                                                          \
+    value kh_value_##name(const struct kh_##name *map, khiter_t at);                                           \
     khiter_t kh_get_##name(const struct kh_##name *map, unsigned long long key);
 
 #define kh_get(name, map, key) kh_get_##name(map, key)

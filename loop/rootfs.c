@@ -40,7 +40,8 @@ static int make_upper(const char *upper, const char *top_layer, struct err *err)
 
     if (stat(top_layer, &st) < 0)
         return err_sys(err, errno, "layer %s", top_layer);
-    if (mkdir(upper, 0755) < 0 || chown(upper, st.st_uid, st.st_gid) < 0 || chmod(upper, st.st_mode & 07777) < 0)
+    if (mkdir(upper, 0755) < 0 || chown(upper, st.st_uid, st.st_gid) < 0 ||
+        chmod(upper, st.st_mode & 07777) < 0)
         return err_sys(err, errno, "cannot make %s", upper);
     return 0;
 }
@@ -175,7 +176,8 @@ static int reply_of(const struct child_result *r, const char *what, struct reply
     return ret->rc;
 }
 
-static int user_of(const struct child_result *r, const struct reply *reply, struct image_user *ret_user, struct err *err)
+static int user_of(const struct child_result *r, const struct reply *reply, struct image_user *ret_user,
+                   struct err *err)
 {
     const char *p = r->out.data + sizeof(*reply);
     size_t left = r->out.len - sizeof(*reply), groups = reply->groups_n * sizeof(uint32_t);
@@ -228,7 +230,8 @@ int rootfs_prepare(struct loop *l, const struct rootfs_spec *spec, rootfs_prepar
                    struct child **ret_child, struct err *err)
 {
     struct rootfs_spec copy = *spec;
-    const struct child_spec cs = {.name = "container root", .run = run_prepare, .arg = &copy, .out_max = 4 << 20};
+    const struct child_spec cs = {
+        .name = "container root", .run = run_prepare, .arg = &copy, .out_max = 4 << 20};
 
     if (spec->user) {
         int checked = image_user_check(spec->user, err); /* what needs no image is told at once */

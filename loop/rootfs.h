@@ -13,13 +13,14 @@
 
 enum { ROOTFS_LAYERS_MAX = 500 };
 
-struct rootfs_spec {                /* copied by the fork: need not live longer than the call */
-    const char *name;               /* container's id or name, for errors */
-    const char *const *layers;      /* absolute directories, base first, NULL-terminated; an image without layers has none */
-    const char *data_dir;           /* ROOT/containers/ID: made if missing; an earlier upper and work in it are emptied */
-    const char *target;             /* STATE/containers/ID/rootfs: made with its parents */
+struct rootfs_spec {  /* copied by the fork: need not live longer than the call */
+    const char *name; /* container's id or name, for errors */
+    const char *const
+        *layers; /* absolute directories, base first, NULL-terminated; an image without layers has none */
+    const char *data_dir; /* ROOT/containers/ID: made if missing; an earlier upper and work in it are emptied */
+    const char *target;   /* STATE/containers/ID/rootfs: made with its parents */
     const struct image_user_spec *user;
-    const char *working_dir;        /* absolute, in the container; made when missing. NULL: none */
+    const char *working_dir; /* absolute, in the container; made when missing. NULL: none */
 };
 
 /* user is NULL on error; otherwise the callback may steal its members. After an error rootfs_remove() cleans up. */

@@ -7,7 +7,8 @@ my $c = Cricket->new(registry => 1);
 $c->start;
 $c->pull($_) for $Cricket::BUSYBOX, "$Cricket::REGISTRY/test/user:1";
 
-our $pod_config = $c->pod_config(name => 'main');
+our $pod_config = $c->pod_config(name => 'main',
+    dns_config => {servers => ['10.0.0.10', 'fd00::10'], searches => ['a.test', 'b.test'], options => ['ndots:5']});
 our $pod = $c->run_pod($pod_config);
 
 sub listed { return map { $_->{id} } @{$c->call('ListContainers', {filter => $_[0] // {}})->{containers}} }
@@ -157,6 +158,7 @@ is says('id -u; id -g', security(run_as_user => {value => 7}, run_as_group => {v
 like says('id', security(run_as_username => 'app')), qr/uid=1000.*gid=1001/, 'user by name';
 like says('id -G', security(run_as_user => {value => 7}, supplemental_groups => [55, 66])), qr/\b55 66\b/, 'supplemental groups';
 is says('hostname'), "main\n", "the pod's host name";
+is says('cat /etc/resolv.conf'), "nameserver 10.0.0.10\nnameserver fd00::10\nsearch a.test b.test\noptions ndots:5\n", "the pod's resolv.conf";
 
 # ---- security ------------------------------------------------------------------------------------------------------------
 sub cap { no warnings 'portable'; return says("grep $_[0] /proc/self/status", security(@_[1 .. $#_])) =~ /:\s*(\w+)/ ? hex $1 : undef }
@@ -263,6 +265,7 @@ for my $handler ('crun', 'runc') {
         my $id = $c->run_container($p, $cfg, $config);
         my $ip = $c->call('PodSandboxStatus', {pod_sandbox_id => $p})->{status}{network}{ip};
         is wait_for('the page', sub { my ($rc, $t) = run('curl', '-s', "http://$ip/"); $rc == 0 && $t }), "page\n", "$handler: a page by the pod's address";
+        is wait_for('the page', sub { my ($rc, $t) = run('curl', '-s', 'http://10.231.0.1:18080/'); $rc == 0 && $t }), "page\n", "$handler: ... and by the host's port";
         is +($c->exec_sync($id, 'cat', '/tmp/index.html'))[1], "page\n", "$handler: ExecSync";
         is $c->call('PodSandboxStatus', {pod_sandbox_id => $p})->{status}{runtime_handler}, $handler, "$handler: the pod names it";
         $c->remove_pod($p);

@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "handlers/pod_files.h"
 #include "handlers/record.h"
+#include "loop/rmtree.h"
 #include "netns/cni.h"
 #include "netns/netns.h"
 
@@ -80,9 +81,9 @@ int pod_remove_files(struct flow *f)
 {
     struct pod_flow *pf = f->data;
     struct err err;
-    char *paths[] = {pf->pod->dir, NULL};
+    const char *const paths[] = {pf->pod->dir, NULL};
 
-    return trees_remove(f->loop, paths, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
+    return rmtree_start(f->loop, paths, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
 }
 
 /* ---- namespaces ---------------------------------------------------------------------------------------------------- */

@@ -51,10 +51,6 @@ void infra_exited(struct pod *pod);
 /* What the pod's keeper tells; data is the pod. */
 extern const struct keeper_events pod_keeper_events;
 
-/* Removes directory trees in a child; done when they are gone. What is absent is fine. */
-int trees_remove(struct loop *l, char *const *paths /* NULL-terminated, copied */,
-                 void (*on_done)(void *data, const struct err *err), void *data, struct err *err) must_check;
-
 struct cgroups;
 /* Kills what is in these cgroups and removes them, in a child. What is absent is fine. */
 int cgroups_remove(struct loop *l, const struct cgroups *cgroups,

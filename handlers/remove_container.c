@@ -5,6 +5,7 @@
 #include "handlers/images.h"
 #include "handlers/methods.h"
 #include "handlers/pod_parts.h"
+#include "loop/rmtree.h"
 #include "loop/rootfs.h"
 
 static int stop_it(struct flow *f);
@@ -103,9 +104,9 @@ int container_remove_files(struct flow *f)
 {
     struct container_flow *cf = f->data;
     struct err err;
-    char *paths[] = {cf->container->dir, NULL};
+    const char *const paths[] = {cf->container->dir, NULL};
 
-    return trees_remove(f->loop, paths, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
+    return rmtree_start(f->loop, paths, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
 }
 
 int container_release_image(struct flow *f)

@@ -8,6 +8,7 @@
 #include "handlers/run_pod_sandbox.h"
 #include "handlers/runtimes.h"
 #include "loop/child.h"
+#include "loop/rmtree.h"
 #include "loop/rootfs.h"
 
 #include <dirent.h>
@@ -80,9 +81,9 @@ static int remove_files(struct flow *f)
     struct orphan *o = f->data;
     struct err err;
     cleanup_free char *dir = mem_printf("%s/containers/%s", o->daemon->config.state, o->id);
-    char *paths[] = {dir, NULL};
+    const char *const paths[] = {dir, NULL};
 
-    return trees_remove(f->loop, paths, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
+    return rmtree_start(f->loop, paths, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
 }
 
 static void sweep_pods(struct daemon *d);

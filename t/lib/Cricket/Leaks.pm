@@ -61,13 +61,17 @@ sub mounts {
     return map { (split)[4] } grep { /\Q$env->{dir}\E/ } split /\n/, slurp('/proc/self/mountinfo');
 }
 
-# Namespaces that a process is in or that a file pins.
+# Namespaces that a process is in or that a file pins. Pins of other programs on the machine, which this mount namespace was
+# born with, do not count: they go when their owners remove them.
+my %born_with = map { $_ => 1 } nsfs_mounts();
+
+sub nsfs_mounts { return grep { / nsfs / } split /\n/, slurp('/proc/self/mountinfo') }
+
 sub namespaces {
     my %seen;
     $seen{$_}++ for grep { defined } map { readlink } glob '/proc/[0-9]*/ns/{net,ipc,uts,mnt,user}';
-    my @pinned = map { (split)[3] } grep { / nsfs / } split /\n/, slurp('/proc/self/mountinfo');
     delete $seen{readlink "/proc/$$/ns/$_"} for qw(net ipc uts mnt user);
-    return (keys %seen, map { "pinned $_" } @pinned);
+    return (keys %seen, map { 'pinned ' . (split)[3] } grep { !$born_with{$_} } nsfs_mounts());
 }
 
 # The tests put their pods below /cricket-test-PID (outer PID: unique on the machine).

@@ -41,6 +41,8 @@ struct cni_op {
     bool adding;
     struct child *child; /* NULL between plugins */
     int64_t deadline_us; /* CLOCK_MONOTONIC; 0: none */
+    struct timer wait;   /* for a plugin that a killed daemon had started */
+    int64_t waiting_since_us;
     struct err first;    /* the first error */
     bool del_failed;
     cni_add_fn *on_add; /* one of the two */
@@ -204,6 +206,7 @@ static int op_exec(struct cni_op *op, enum cni_verb verb, size_t plugin, cni_exe
         .plugin = plugin,
         .env = &env,
         .bin_dirs = op->cni->bin_dirs,
+        .cache_dir = op->cni->cache_dir,
         .runtime = op->made.runtime,
         .prev_result = op->made.result,
         .timeout_ms = remaining_ms(op),
@@ -269,6 +272,23 @@ static bool is_netns(const char *path)
     return *path && statfs(path, &fs) == 0 && (fs.f_type == NSFS_MAGIC || fs.f_type == PROC_SUPER_MAGIC);
 }
 
+/* A daemon that was killed left its plugin at work: two at once on one attachment would leave what neither knows of. */
+static bool old_plugin_runs(struct cni_op *op)
+{
+    int64_t now = time_monotonic_us();
+
+    if (!cni_cache_plugin_runs(op->cni->cache_dir, op->container_id, op->ifname))
+        return false;
+    if (!op->waiting_since_us) {
+        op->waiting_since_us = now;
+        log_info("CNI DEL of pod %.13s waits for a plugin that an earlier daemon started", op->container_id);
+    }
+    if (now - op->waiting_since_us < op->cni->plugin_timeout_ms * INT64_C(1000))
+        return true;
+    log_warn("CNI DEL of pod %.13s: the plugin of an earlier daemon still runs; deleting beside it", op->container_id);
+    return false;
+}
+
 static void del_begin(void *data)
 {
     struct cni_op *op = data;
@@ -276,6 +296,10 @@ static void del_begin(void *data)
     if (!op->made.conf) { /* nothing cached */
         op->on_del(op->data, NULL);
         op_free(op);
+        return;
+    }
+    if (old_plugin_runs(op)) {
+        timer_start(&op->wait, op->cni->loop, 0.02, del_begin, op);
         return;
     }
     /* a pin that is gone, or is but a file since the reboot: plugins clean up what they can without it */

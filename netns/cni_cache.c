@@ -3,7 +3,9 @@
 #include "core/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 enum { FILE_MAX = 4 << 20 }; /* a list and a result of 1 MiB each, and room */
@@ -19,13 +21,14 @@ void cni_cached_done(struct cni_cached *c)
 }
 
 /* A name that leads out of the directory cannot come from us: refuse it before it is a path. */
-static int file_path(const char *dir, const char *id, const char *ifname, char **ret, struct err *err)
+static int file_path(const char *dir, const char *id, const char *ifname, const char *kind, char **ret,
+                     struct err *err)
 {
     if (!*id || strchr(id, '/') || *id == '.' || !*ifname || strchr(ifname, '/'))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
                        "CNI attachment: container id \"%.80s\" or interface \"%.32s\" is not usable", id,
                        ifname);
-    *ret = mem_printf("%s/%s-%s.json", dir, id, ifname);
+    *ret = mem_printf("%s/%s-%s.%s", dir, id, ifname, kind);
     return 0;
 }
 
@@ -33,7 +36,7 @@ int cni_cache_save(const char *dir, const char *container_id, const char *ifname
                    struct err *err)
 {
     cleanup_free char *path = NULL;
-    int r = file_path(dir, container_id, ifname, &path, err);
+    int r = file_path(dir, container_id, ifname, "json", &path, err);
 
     if (r < 0)
         return r;
@@ -89,7 +92,7 @@ int cni_cache_load(const char *dir, const char *container_id, const char *ifname
 {
     cleanup_free char *path = NULL;
     json_t *o = NULL;
-    int r = file_path(dir, container_id, ifname, &path, err);
+    int r = file_path(dir, container_id, ifname, "json", &path, err);
 
     *ret = (struct cni_cached){0};
     if (r < 0 || (r = read_file(path, &o, err)) < 0 || !o)
@@ -99,12 +102,48 @@ int cni_cache_load(const char *dir, const char *container_id, const char *ifname
     return r;
 }
 
-int cni_cache_remove(const char *dir, const char *container_id, const char *ifname, struct err *err)
+static int remove_file(const char *dir, const char *id, const char *ifname, const char *kind, struct err *err)
 {
     cleanup_free char *path = NULL;
-    int r = file_path(dir, container_id, ifname, &path, err);
+    int r = file_path(dir, id, ifname, kind, &path, err);
 
     if (r == 0 && unlink(path) < 0 && errno != ENOENT)
         return err_sys(err, errno, "remove %s", path);
     return r;
+}
+
+int cni_cache_remove(const char *dir, const char *container_id, const char *ifname, struct err *err)
+{
+    int r = remove_file(dir, container_id, ifname, "stdin", err);
+
+    return r < 0 ? r : remove_file(dir, container_id, ifname, "json", err);
+}
+
+int cni_cache_stdin(const char *dir, const char *container_id, const char *ifname, const char *text, int *ret_fd,
+                    struct err *err)
+{
+    cleanup_free char *path = NULL;
+    size_t len = strlen(text);
+    int r = file_path(dir, container_id, ifname, "stdin", &path, err);
+
+    if (r < 0)
+        return r;
+    cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, text, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET) < 0)
+        return err_sys(err, errno, "write %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno != EWOULDBLOCK)
+        return err_sys(err, errno, "lock %s", path);
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+bool cni_cache_plugin_runs(const char *dir, const char *container_id, const char *ifname)
+{
+    cleanup_free char *path = NULL;
+    struct err ignored;
+
+    if (file_path(dir, container_id, ifname, "stdin", &path, &ignored) < 0)
+        return false;
+    cleanup_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }

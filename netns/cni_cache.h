@@ -6,6 +6,7 @@
 #pragma once
 #include "core/cni_conf.h"
 #include "core/err.h"
+#include <stdbool.h>
 
 struct cni_cached {
     struct cni_conf *conf;
@@ -22,4 +23,12 @@ int cni_cache_load(const char *dir, const char *container_id, const char *ifname
                    struct err *err) must_check;
 int cni_cache_remove(const char *dir, const char *container_id, const char *ifname,
                      struct err *err) must_check; /* absent is fine */
+/*
+ * A plugin's stdin is a file beside the cache, DIR/CONTAINER-IFNAME.stdin, which is locked (flock(2)) for as long as the
+ * plugin has it open: so a daemon that was started after a crash sees that the old one's plugin is still at work, and does
+ * not undo beside it. Opened, filled, locked and rewound.
+ */
+int cni_cache_stdin(const char *dir, const char *container_id, const char *ifname, const char *text, int *ret_fd,
+                    struct err *err) must_check;
+bool cni_cache_plugin_runs(const char *dir, const char *container_id, const char *ifname);
 void cni_cached_done(struct cni_cached *c);

@@ -1,5 +1,6 @@
 #include "netns/cni_exec.h"
 #include "core/mem.h"
+#include "netns/cni_cache.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -170,14 +171,16 @@ int cni_exec(struct loop *l, const struct cni_exec *x, cni_exec_fn *on_done, voi
     if (!path)
         return missing(x->conf, p->type, x->bin_dirs, err);
     cleanup_free char *input = cni_plugin_stdin(x->conf, x->plugin, x->verb, x->runtime, x->prev_result);
+    cleanup_close int stdin_fd = -1;
+    if (cni_cache_stdin(x->cache_dir, x->env->container_id, x->env->ifname, input, &stdin_fd, err) < 0)
+        return err_wrap(err, "CNI plugin %s", p->type);
     cleanup_with(envp_free) char **envp = make_envp(x);
     const char *const argv[] = {path, NULL};
     const struct child_spec spec = {
         .name = p->type,
         .argv = argv,
         .envp = (const char *const *)envp,
-        .input = input,
-        .input_len = strlen(input),
+        .stdin_fd = stdin_fd,
         .out_max = CNI_RESULT_MAX,
         .timeout_ms = x->timeout_ms,
         .new_session = true,

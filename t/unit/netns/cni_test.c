@@ -484,13 +484,13 @@ static void a_plugin_that_hangs(void **state)
     /* with a grandchild: the whole group goes */
     fake("b", "[ $V = DEL ] && exit 0; sleep 98765 & sleep 98765");
     list_of("1.0.0", "a", "b", "a");
-    cni->plugin_timeout_ms = 100;
-    add_fails(GRPC_DEADLINE_EXCEEDED, "CNI plugin b: not done after 100 ms");
+    cni->plugin_timeout_ms = 700;
+    add_fails(GRPC_DEADLINE_EXCEEDED, "CNI plugin b: not done after 700 ms");
     expect_log("a ADD,b ADD,a DEL,b DEL,a DEL,");
     same(before, count());
 
     cni->plugin_timeout_ms = PLUGIN_TIMEOUT_MS;
-    pod.timeout_ms = 150; /* of the whole; the clean-up has its own */
+    pod.timeout_ms = 900; /* of the whole; the clean-up has its own */
     add_fails(GRPC_DEADLINE_EXCEEDED, "CNI plugin b: not done");
     expect_log("a ADD,b ADD,a DEL,b DEL,a DEL,");
     same(before, count());
@@ -584,6 +584,39 @@ static void after_a_crash(void **state)
     put(cache_dir, name, 0600, "{\"cricket\":");
     expect_log("a ADD,a ADD,a ADD,");
     del_ok();
+    expect_log("a DEL,a DEL,a DEL,");
+    same(before, count());
+}
+
+static int old_plugin = -1;
+static bool del_ran_beside_it;
+
+static void end_the_old_plugin(void *data)
+{
+    cleanup_free char *log = slurp("log");
+
+    (void)data;
+    del_ran_beside_it = log && strstr(log, "DEL");
+    close(old_plugin); /* its last descriptor, as its exit would */
+}
+
+static void a_plugin_of_a_killed_daemon(void **state)
+{
+    struct timer t = {0};
+    struct err err = {0};
+
+    (void)state;
+    fake("a", ok_100);
+    list_of("1.0.0", "a", "a", "a");
+    add_ok();
+    expect_log("a ADD,a ADD,a ADD,");
+    assert_false(cni_cache_plugin_runs(cache_dir, id, "eth0"));
+    assert_int_equal(cni_cache_stdin(cache_dir, id, "eth0", "{}", &old_plugin, &err), 0);
+    assert_true(cni_cache_plugin_runs(cache_dir, id, "eth0"));
+    timer_start(&t, loop, 0.1, end_the_old_plugin, NULL);
+    del_ok(); /* waits for it */
+    assert_false(timer_active(&t));
+    assert_false(del_ran_beside_it);
     expect_log("a DEL,a DEL,a DEL,");
     same(before, count());
 }
@@ -805,6 +838,7 @@ int main(void)
         T(cancelled),
         T(a_failed_del_is_tried_again),
         T(after_a_crash),
+        T(a_plugin_of_a_killed_daemon),
         T(refused_before_anything_runs),
         T(the_directory),
         T(several_pods_at_once),

@@ -1,5 +1,6 @@
 /* The half of auth_challenge.h about credentials: token answers and docker's base64 pairs. No message shows a secret. */
 #include "core/auth_challenge.h"
+#include "core/base64.h"
 #include "core/json_doc.h"
 #include "core/mem.h"
 
@@ -72,47 +73,12 @@ void auth_token_done(struct auth_token *t)
     *t = (struct auth_token){0};
 }
 
-static int digit_of(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *p = c ? strchr(digits, c) : NULL;
-    return p ? (int)(p - digits) : -1;
-}
-
-/* Four digits to three bytes, with the padding only at the end and its spare bits zero. Returns NULL for anything else. */
-static char *decode(const char *s, size_t n, size_t *ret_n)
-{
-    size_t pad = n && s[n - 1] == '=' ? (n > 1 && s[n - 2] == '=' ? 2 : 1) : 0, at = 0;
-    unsigned acc = 0;
-
-    if (n == 0 || n % 4 != 0)
-        return NULL;
-    char *cleanup_free out = mem_alloc(n / 4 * 3 + 1);
-    for (size_t i = 0; i < n; i++) {
-        int d = i < n - pad ? digit_of(s[i]) : 0;
-        if (d < 0)
-            return NULL;
-        acc = acc << 6 | (unsigned)d;
-        if (i % 4 != 3)
-            continue;
-        out[at++] = (char)(acc >> 16);
-        out[at++] = (char)(acc >> 8);
-        out[at++] = (char)acc;
-        acc = 0;
-    }
-    for (size_t i = at - pad; i < at; i++)
-        if (out[i])
-            return NULL;
-    *ret_n = at - pad;
-    return steal_ptr(&out);
-}
-
 int auth_basic_decode(const char *base64, char **ret_user, char **ret_password, struct err *err)
 {
     size_t n = strlen(base64), len = 0;
-    char *cleanup_free plain = n <= BASIC_MAX ? decode(base64, n, &len) : NULL;
+    char *cleanup_free plain = mem_alloc(BASIC_MAX / 4 * 3 + 1);
 
-    if (!plain || memchr(plain, '\0', len))
+    if (n == 0 || n > BASIC_MAX || base64_decode(base64, n, plain, &len) < 0 || memchr(plain, '\0', len))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
                        "registry credentials: auth (%zu bytes) is not base64 of USER:PASSWORD; encode it "
                        "without line breaks",

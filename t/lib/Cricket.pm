@@ -36,6 +36,7 @@ sub import {
 
 our $BUILD = Cwd::abs_path($ENV{CRICKET_BUILD} // "$FindBin::Bin/../build/plain");    # the binaries
 our $TOOLS = Cwd::abs_path($ENV{CRICKET_TOOLS} // "$BUILD/..");                       # images, crictl, Python modules
+$BUILD && -x "$BUILD/cricketd" or die "no cricketd is built: run `make behaviour`, or set CRICKET_BUILD\n";
 our $REGISTRY = '127.0.0.1:5000';
 our $BUSYBOX  = "$REGISTRY/test/busybox:1";
 
@@ -58,12 +59,17 @@ sub set_faults {
     spew("$link.plan", join '', map { "$_ $faults{$_}\n" } sort keys %faults);
 }
 
-# Ends the fakes that hang.
+# The fakes that hang, as process numbers.
+sub hanging {
+    my ($self) = @_;
+    my $hang = join "\0", 'sleep', '100000', '';
+    return map { /(\d+)/ } grep { (slurp($_) // '') eq $hang } glob '/proc/[0-9]*/cmdline';
+}
+
+# Ends them. wait_for(..., sub { $c->hanging }) before: a fake hangs a moment after it was called.
 sub end_hanging {
     my ($self) = @_;
-    for my $file (glob '/proc/[0-9]*/cmdline') {
-        kill KILL => $file =~ /(\d+)/ if (slurp($file) // '') eq join "\0", 'sleep', '100000', '';
-    }
+    kill KILL => $self->hanging;
 }
 
 # True if a program is there: for what a machine may lack. In CI a missing one is a failure; crictl, which needs go and the

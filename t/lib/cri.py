@@ -35,8 +35,11 @@ running = {}
 
 def answer(o):
     with lock:
-        sys.stdout.write(json.dumps(o) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(o) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # the test does not wait for this call any more
+            pass
 
 
 def ended(call_id, future, to_json):

@@ -43,8 +43,10 @@ void spdy_free(struct spdy *s)
 
     if (!s)
         return;
-    HASH_ITER (hh, s->streams, st, next) {
-        HASH_DEL(s->streams, st);
+    st = s->streams;
+    HASH_CLEAR(hh, s->streams); /* which leaves the elements, and their order */
+    for (; st; st = next) {
+        next = st->hh.next;
         free(st);
     }
     spdy_inflater_free(s->inflater);
@@ -284,21 +286,37 @@ void spdy_seal(struct spdy *s)
 
 /* ---- the client's room --------------------------------------------------------------------------------------- */
 
+/*
+ * What to give back of a credit now: all of it, from half a window on. With flow_ignored more may have come than a
+ * window holds, and be given back at once.
+ */
+static uint32_t credit_take(uint64_t *credit, uint32_t window)
+{
+    uint64_t delta = *credit;
+
+    if (delta == 0 || delta < window / 2)
+        return 0;
+    if (delta > SPDY_WINDOW_MAX)
+        delta = SPDY_WINDOW_MAX;
+    *credit -= delta;
+    return (uint32_t)delta;
+}
+
 void spdy_session_credit(struct spdy *s, size_t n)
 {
+    uint32_t delta;
+
     s->credit += n;
-    if (s->credit < s->limits.session_window / 2 || s->failed)
+    if (s->failed || !(delta = credit_take(&s->credit, s->limits.session_window)))
         return;
-    /* With flow_ignored, more may have come than a window holds, and be given back at once. */
-    uint32_t delta = s->credit < SPDY_WINDOW_MAX ? (uint32_t)s->credit : SPDY_WINDOW_MAX;
     spdy_put_window_update(&s->output, 0, delta);
     s->recv_window += delta;
-    s->credit -= delta;
 }
 
 void spdy_consumed(struct spdy *s, uint32_t id, size_t n)
 {
     struct spdy_stream *st = spdy_find(s, id);
+    uint32_t delta;
 
     assert(n <= s->unread);
     s->unread -= n;
@@ -306,12 +324,10 @@ void spdy_consumed(struct spdy *s, uint32_t id, size_t n)
     if (!st || st->theirs_closed || s->failed)
         return;
     st->credit += n;
-    if (st->credit < (s->limits.window + 1) / 2)
+    if (!(delta = credit_take(&st->credit, s->limits.window)))
         return;
-    uint32_t delta = st->credit < SPDY_WINDOW_MAX ? (uint32_t)st->credit : SPDY_WINDOW_MAX;
     spdy_put_window_update(&s->output, id, delta);
     st->recv_window += delta;
-    st->credit -= delta;
 }
 
 size_t spdy_unread(const struct spdy *s)

@@ -25,7 +25,7 @@ static int block_read(struct spdy *s, const uint8_t *p, size_t n, struct spdy_he
 
 static void stream_open(struct spdy *s, uint32_t id, uint8_t flags, const struct spdy_headers *h)
 {
-    struct err why;
+    struct err why = {0};
 
     if (flags & SPDY_UNIDIRECTIONAL)
         spdy_fault(&why, "stream %u is unidirectional: it could have no reply", id);
@@ -42,11 +42,28 @@ static void stream_open(struct spdy *s, uint32_t id, uint8_t flags, const struct
     spdy_stream_fault(s, id, SPDY_REFUSED_STREAM, &why);
 }
 
+/* refused: the headers are what the draft refuses, for the reason in *why. */
+static void stream_take(struct spdy *s, uint32_t id, const struct spdy_headers *h, bool refused,
+                        struct err *why)
+{
+    if (s->gone)
+        return;
+    if (id == s->last_id) {
+        spdy_fault(why, "stream %u: a second SYN_STREAM", id);
+        refused = true;
+    }
+    s->last_id = id;
+    if (refused)
+        spdy_stream_fault(s, id, SPDY_PROTOCOL_ERROR, why);
+    else
+        stream_open(s, id, s->head.flags, h);
+}
+
 static int on_syn_stream(struct spdy *s, const uint8_t *p, size_t n, struct err *err)
 {
     struct spdy_headers h = {0};
     uint32_t id = id_at(p);
-    struct err why;
+    struct err why = {0};
     int rc = 0;
 
     if (id % 2 == 0)
@@ -55,22 +72,12 @@ static int on_syn_stream(struct spdy *s, const uint8_t *p, size_t n, struct err 
         return spdy_fault(err, "SYN_STREAM of stream %u after that of %u: ids go up", id, s->last_id);
     if (!s->sealed)
         rc = block_read(s, p + SYN_STREAM_FIXED, n - SYN_STREAM_FIXED, &h, &why);
-    struct spdy_header *cleanup_free items = h.items;
     if (rc < 0 && rc != -EBADMSG) {
         *err = why;
         return err_wrap(err, "SPDY: SYN_STREAM of stream %u", id);
     }
-    if (s->gone)
-        return 0;
-    if (id == s->last_id) {
-        spdy_fault(&why, "stream %u: a second SYN_STREAM", id);
-        rc = -EBADMSG;
-    }
-    s->last_id = id;
-    if (rc < 0)
-        spdy_stream_fault(s, id, SPDY_PROTOCOL_ERROR, &why);
-    else
-        stream_open(s, id, s->head.flags, &h);
+    stream_take(s, id, &h, rc < 0, &why);
+    free(h.items);
     return 0;
 }
 
@@ -85,7 +92,7 @@ static int on_headers(struct spdy *s, const uint8_t *p, size_t n, struct err *er
 {
     struct spdy_headers h = {0};
     uint32_t id = id_at(p);
-    struct err why;
+    struct err why = {0};
     int rc = s->sealed ? 0 : block_read(s, p + HEADERS_FIXED, n - HEADERS_FIXED, &h, &why);
     struct spdy_stream *st = spdy_find(s, id);
 
@@ -170,7 +177,7 @@ static int on_goaway(struct spdy *s, const uint8_t *p, size_t n, struct err *err
 static void stream_window_update(struct spdy *s, uint32_t id, uint32_t delta)
 {
     struct spdy_stream *st = spdy_find(s, id);
-    struct err why;
+    struct err why = {0};
 
     if (!st)
         return; /* closed meanwhile */

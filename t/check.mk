@@ -55,6 +55,10 @@ check-conformance: deps
 	$(MAKE) bins $(SHARED)/tools/critest
 	CRICKET_BUILD=$(BUILD) CRITEST=$(SHARED)/tools/critest t/conformance/critest.sh
 
+# proto/spdy.h against the SPDY client of kubelets and crictl. Needs go.
+check-spdy: $(BUILD)/libproto.a $(BUILD)/libcore.a
+	CRICKET_BUILD=$(BUILD) SANFLAGS="$(SANFLAGS)" GO=$(GO) t/conformance/spdy/run.sh
+
 # prints the table of docs/performance.md
 bench-memory: bins tools
 	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(SHARED) perl -It/lib bench/memory.pl

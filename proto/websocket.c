@@ -365,5 +365,7 @@ int websocket_read(struct websocket *ws, const void *data, size_t n, size_t *ret
     if (r == WEBSOCKET_NOTHING && ws->state == ENDED)
         r = WEBSOCKET_CLOSED;
     *ret_used = ws->state == ENDED ? n : n - ws->in_left;
+    ws->in = NULL; /* the caller's */
+    ws->in_left = 0;
     return r;
 }

@@ -21,6 +21,7 @@ help:
 ## make check      install what is missing, run every test under ASan and UBSan and once plain (as root)
 ## make check-cgroup2  test on cgroup v2, in a virtual machine (installs qemu; as root)
 ## make check-conformance   the validation suite of the CRI, critest (as root; needs go)
+## make check-spdy   SPDY, with the client that kubelets have (needs go)
 ## make lint       layers, clang-tidy, cppcheck, format
 ## make fuzz       run each fuzz target for FUZZ_SECONDS (default 20)
 ## make install    DESTDIR=, PREFIX=

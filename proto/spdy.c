@@ -73,7 +73,6 @@ void spdy_stream_new(struct spdy *s, uint32_t id, bool fin)
 
     st->id = id;
     st->theirs_closed = fin;
-    st->send_window = s->send_window_initial;
     st->recv_window = s->limits.window;
     HASH_ADD(hh, s->streams, id, sizeof(st->id), st);
 }
@@ -111,6 +110,14 @@ size_t spdy_streams(const struct spdy *s)
 bool spdy_stream_open(const struct spdy *s, uint32_t id)
 {
     return spdy_find(s, id) != NULL;
+}
+
+uint32_t spdy_stream_next(const struct spdy *s, uint32_t id)
+{
+    const struct spdy_stream *st = id ? spdy_find(s, id) : NULL;
+
+    st = st ? st->hh.next : id ? NULL : s->streams;
+    return st ? st->id : 0;
 }
 
 void spdy_set_stream_data(struct spdy *s, uint32_t id, void *data)
@@ -193,13 +200,19 @@ int spdy_reply(struct spdy *s, uint32_t id, const struct spdy_header *headers, s
     return 0;
 }
 
+int64_t spdy_stream_window(const struct spdy *s, const struct spdy_stream *st)
+{
+    return s->send_window_initial + st->send_credit;
+}
+
 static size_t stream_room(const struct spdy *s, const struct spdy_stream *st)
 {
     size_t queued = spdy_queued(s);
     int64_t room = queued < s->limits.output_max ? (int64_t)(s->limits.output_max - queued) : 0;
 
     if (!s->limits.flow_ignored) {
-        room = st->send_window < room ? st->send_window : room;
+        int64_t window = spdy_stream_window(s, st);
+        room = window < room ? window : room;
         room = s->send_window < room ? s->send_window : room;
     }
     return room > 0 ? (size_t)room : 0;
@@ -231,7 +244,7 @@ int spdy_data_start(struct spdy *s, uint32_t id, size_t n, bool fin, uint8_t ret
     if (*ret_head_len == 0)
         return 0;
     spdy_data_head(ret_head, id, fin ? SPDY_FIN : 0, (uint32_t)taken);
-    st->send_window -= (int64_t)taken;
+    st->send_credit -= (int64_t)taken;
     s->send_window -= (int64_t)taken;
     if (fin) {
         st->ours = OURS_CLOSED;
@@ -281,7 +294,8 @@ void spdy_goaway(struct spdy *s, enum spdy_goaway_status status)
 void spdy_seal(struct spdy *s)
 {
     s->sealed = true;
-    spdy_inflater_free(steal_ptr(&s->inflater));
+    spdy_inflater_free(s->inflater);
+    s->inflater = NULL;
 }
 
 /* ---- the client's room --------------------------------------------------------------------------------------- */

@@ -66,9 +66,9 @@ struct spdy *spdy_new(const struct spdy_limits *limits, const struct spdy_events
 void spdy_free(struct spdy *s);
 
 /*
- * Takes all n bytes, however the frames are cut. One call makes answers of at most twice n bytes, which is for the
- * owner to see beside answers_max: 16 KiB at a time is a good measure. Errors: -EPROTO (INVALID_ARGUMENT), -EMSGSIZE or -ENOBUFS
- * (RESOURCE_EXHAUSTED: a limit; answers that the client does not read); the same again at each call after one.
+ * Takes all n bytes, however the frames are cut. One call makes answers of at most twice n bytes, for the owner to see
+ * beside answers_max: 16 KiB at a time is a good measure. Errors: -EPROTO (INVALID_ARGUMENT); -EMSGSIZE, -ENOBUFS
+ * (RESOURCE_EXHAUSTED: a limit; answers that the client does not read). The same again at each call after one.
  */
 int spdy_feed(struct spdy *s, const void *bytes, size_t n, struct err *err) must_check;
 
@@ -115,6 +115,8 @@ void spdy_seal(struct spdy *s);
 
 size_t spdy_streams(const struct spdy *s); /* that are open */
 bool spdy_stream_open(const struct spdy *s, uint32_t id);
+/* The open stream after id, an open one, or the first, for 0; 0 behind the last. What spdy_free() drops is not told. */
+uint32_t spdy_stream_next(const struct spdy *s, uint32_t id);
 
 /* One pointer of the owner's a stream; NULL at first and for a stream that is gone. */
 void spdy_set_stream_data(struct spdy *s, uint32_t id, void *data);

@@ -22,7 +22,7 @@ struct spdy_stream {
     uint32_t id;
     enum spdy_ours ours;
     bool theirs_closed;
-    int64_t send_window; /* negative after a SETTINGS that made it smaller */
+    int64_t send_credit; /* WINDOW_UPDATEs less what was sent: see spdy_stream_window() */
     int64_t recv_window; /* negative only with flow_ignored */
     uint64_t credit;     /* consumed and not yet given back */
     void *data;
@@ -72,6 +72,11 @@ void spdy_stream_gone(struct spdy *s, struct spdy_stream *st);
 void spdy_stream_settle(struct spdy *s, struct spdy_stream *st); /* frees it when both halves are closed */
 void spdy_reset_remember(struct spdy *s, uint32_t id);
 bool spdy_reset_recently(const struct spdy *s, uint32_t id);
+/*
+ * What the client lets us send. Counted from the initial window of its latest SETTINGS, so that a flood of those costs
+ * the same with one stream and with thousands; negative once one has made it smaller.
+ */
+int64_t spdy_stream_window(const struct spdy *s, const struct spdy_stream *st);
 void spdy_session_credit(struct spdy *s, size_t n); /* gives the client n bytes of the session's window again */
 size_t spdy_queued(const struct spdy *s);
 

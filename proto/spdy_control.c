@@ -130,11 +130,10 @@ static void window_changed(struct spdy *s, uint32_t id)
         s->events.on_window(s->ctx, id);
 }
 
-/* Section 2.6.8: the new initial window moves the windows of the streams that are there by the difference. */
+/* Section 2.6.8: the new initial window moves those of the streams that are there, too. */
 static int on_settings(struct spdy *s, const uint8_t *p, size_t n, struct err *err)
 {
     uint32_t entries = spdy_get32(p), window = s->send_window_initial;
-    struct spdy_stream *st, *next;
 
     if (entries > SETTINGS_MAX || n != 4 + (size_t)entries * 8)
         return spdy_fault(err, "SETTINGS of %zu bytes cannot have %u entries", n, entries);
@@ -143,14 +142,10 @@ static int on_settings(struct spdy *s, const uint8_t *p, size_t n, struct err *e
             window = spdy_get32(p + 8 + (size_t)i * 8);
     if (window > SPDY_WINDOW_MAX)
         return spdy_fault(err, "SETTINGS with an initial window of %u: at most %u", window, SPDY_WINDOW_MAX);
-    int64_t change = (int64_t)window - s->send_window_initial;
-    if (change == 0)
-        return 0;
+    bool grown = window > s->send_window_initial;
+
     s->send_window_initial = window;
-    HASH_ITER (hh, s->streams, st, next) {
-        st->send_window += change;
-    }
-    if (change > 0)
+    if (grown)
         window_changed(s, 0);
     return 0;
 }
@@ -184,12 +179,12 @@ static void stream_window_update(struct spdy *s, uint32_t id, uint32_t delta)
     if (delta == 0) {
         spdy_fault(&why, "stream %u: WINDOW_UPDATE by 0", id);
         spdy_stream_fault(s, id, SPDY_PROTOCOL_ERROR, &why);
-    } else if (st->send_window + delta > SPDY_WINDOW_MAX) {
+    } else if (spdy_stream_window(s, st) + delta > SPDY_WINDOW_MAX) {
         spdy_fault(&why, "stream %u: WINDOW_UPDATE by %u takes its window above %d", id, delta,
                    SPDY_WINDOW_MAX);
         spdy_stream_fault(s, id, SPDY_FLOW_CONTROL_ERROR, &why);
     } else {
-        st->send_window += delta;
+        st->send_credit += delta;
         window_changed(s, id);
     }
 }

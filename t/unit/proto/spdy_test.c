@@ -495,7 +495,6 @@ static void test_session_faults(void **state)
         {write_long_value, -EMSGSIZE, "header value of 16997 bytes: at most 16384", 2},
         {write_many_headers, -EMSGSIZE, "65 headers: at most 64", 2},
         {write_long_block, -EMSGSIZE, "SYN_STREAM frame (type 1) of 16395 bytes: at most 16394", 2},
-        {write_wrong_dictionary, -EPROTO, "", 1},
         {write_no_zlib, -EPROTO, "zlib finds", 1},
         {write_version, -EPROTO, "version 2: only 3", 1},
         {write_even, -EPROTO, "stream 2: a client's ids are odd", 1},
@@ -923,9 +922,20 @@ static void test_stream_data(void **state)
     spdy_set_stream_data(o.s, 3, &o);
     assert_ptr_equal(spdy_stream_data(o.s, 1), &o);
     assert_null(spdy_stream_data(o.s, 3));
-    client_control(&o.c, SPDY_RST_STREAM, 1, SPDY_CANCEL);
+    assert_int_equal(spdy_stream_next(o.s, 0), 1);
+    assert_int_equal(spdy_stream_next(o.s, 1), 0);
+    client_syn(&o.c, 7, 0, "a=b");
+    client_syn(&o.c, 9, 0, "a=b");
+    client_control(&o.c, SPDY_RST_STREAM, 7, SPDY_CANCEL);
     owner_ok(&o);
-    expect_log(&o, "+1 a=b,\n!1 5\n");
+    assert_int_equal(spdy_stream_next(o.s, 1), 9);
+    assert_int_equal(spdy_stream_next(o.s, 9), 0);
+    assert_int_equal(spdy_stream_next(o.s, 7), 0);
+    client_control(&o.c, SPDY_RST_STREAM, 1, SPDY_CANCEL);
+    client_control(&o.c, SPDY_RST_STREAM, 9, SPDY_CANCEL);
+    owner_ok(&o);
+    assert_int_equal(spdy_stream_next(o.s, 0), 0);
+    expect_log(&o, "+1 a=b,\n+7 a=b,\n+9 a=b,\n!7 5\n!1 5\n!9 5\n");
     owner_done(&o);
 }
 

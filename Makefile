@@ -137,7 +137,7 @@ FUZZ_LIBS = -larchive -lzstd $(LIBS)
 $(BUILD)/fuzz/%_replay: fuzz/%_fuzz.c fuzz/replay.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-error $(LDFLAGS_ALL) -MMD -MP -o $@ $< fuzz/replay.c $(ARCHIVES) $(FUZZ_LIBS)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-missing-prototypes $(LDFLAGS_ALL) -MMD -MP -o $@ $< fuzz/replay.c $(ARCHIVES) $(FUZZ_LIBS)
 corpus: $(FUZZ:%=$(BUILD)/fuzz/%_replay)
 	@set -e; for f in $(FUZZ); do $(BUILD)/fuzz/$${f}_replay fuzz/corpus/$$f; done
 $(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(SRC_CORE) $(SRC_PROTO) $(GEN_C) $(GEN_H) $(GEN_TABLES)

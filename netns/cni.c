@@ -43,7 +43,7 @@ struct cni_op {
     int64_t deadline_us; /* CLOCK_MONOTONIC; 0: none */
     struct timer wait;   /* for a plugin that a killed daemon had started */
     int64_t waiting_since_us;
-    struct err first;    /* the first error */
+    struct err first; /* the first error */
     bool del_failed;
     cni_add_fn *on_add; /* one of the two */
     cni_del_fn *on_del;
@@ -93,6 +93,7 @@ struct cni *cni_new(struct loop *l, const char *conf_dir, char *const *bin_dirs,
     c->loop = l;
     c->bin_dirs = copy_list(bin_dirs);
     c->cache_dir = mem_strdup(cache_dir);
+    cni_cache_tidy(cache_dir);
     c->plugin_timeout_ms = PLUGIN_TIMEOUT_MS;
     cni_dir_init(&c->dir, conf_dir, default_subnet ? default_network(default_subnet, cache_dir) : NULL);
     return c;
@@ -285,7 +286,8 @@ static bool old_plugin_runs(struct cni_op *op)
     }
     if (now - op->waiting_since_us < op->cni->plugin_timeout_ms * INT64_C(1000))
         return true;
-    log_warn("CNI DEL of pod %.13s: the plugin of an earlier daemon still runs; deleting beside it", op->container_id);
+    log_warn("CNI DEL of pod %.13s: the plugin of an earlier daemon still runs; deleting beside it",
+             op->container_id);
     return false;
 }
 

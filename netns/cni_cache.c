@@ -2,6 +2,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -119,8 +120,8 @@ int cni_cache_remove(const char *dir, const char *container_id, const char *ifna
     return r < 0 ? r : remove_file(dir, container_id, ifname, "json", err);
 }
 
-int cni_cache_stdin(const char *dir, const char *container_id, const char *ifname, const char *text, int *ret_fd,
-                    struct err *err)
+int cni_cache_stdin(const char *dir, const char *container_id, const char *ifname, const char *text,
+                    int *ret_fd, struct err *err)
 {
     cleanup_free char *path = NULL;
     size_t len = strlen(text);
@@ -146,4 +147,18 @@ bool cni_cache_plugin_runs(const char *dir, const char *container_id, const char
         return false;
     cleanup_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+void cni_cache_tidy(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+
+    while (d && (e = readdir(d))) {
+        const char *end = strrchr(e->d_name, '.');
+        if (end && strcmp(end, ".tmp") == 0)
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
 }

@@ -31,4 +31,6 @@ int cni_cache_remove(const char *dir, const char *container_id, const char *ifna
 int cni_cache_stdin(const char *dir, const char *container_id, const char *ifname, const char *text, int *ret_fd,
                     struct err *err) must_check;
 bool cni_cache_plugin_runs(const char *dir, const char *container_id, const char *ifname);
+/* Removes files that a daemon was killed in the writing of. Before the first operation. */
+void cni_cache_tidy(const char *dir);
 void cni_cached_done(struct cni_cached *c);

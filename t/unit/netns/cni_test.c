@@ -610,6 +610,10 @@ static void a_plugin_of_a_killed_daemon(void **state)
     list_of("1.0.0", "a", "a", "a");
     add_ok();
     expect_log("a ADD,a ADD,a ADD,");
+    put(cache_dir, "half.json.tmp", 0600, "{");
+    cni_cache_tidy(cache_dir);
+    assert_int_equal(entries(cache_dir, ".tmp"), 0);
+    assert_int_equal(entries(cache_dir, ".json"), 1);
     assert_false(cni_cache_plugin_runs(cache_dir, id, "eth0"));
     assert_int_equal(cni_cache_stdin(cache_dir, id, "eth0", "{}", &old_plugin, &err), 0);
     assert_true(cni_cache_plugin_runs(cache_dir, id, "eth0"));

@@ -67,9 +67,11 @@ void spdy_free(struct spdy *s);
 
 /*
  * Takes all n bytes, however the frames are cut. One call makes answers of at most twice n bytes, for the owner to see
- * beside answers_max: 16 KiB at a time is a good measure. Errors: -EPROTO (INVALID_ARGUMENT); -EMSGSIZE, -ENOBUFS
+ * beside answers_max: 16 KiB at a time is a good measure. Its header blocks may inflate to header.inflated_max bytes and
+ * SPDY_INFLATE_RATIO * n more, which keeps a call below 1 ms; honest ones take 4 * n. Errors: -EPROTO (INVALID_ARGUMENT); -EMSGSIZE, -ENOBUFS
  * (RESOURCE_EXHAUSTED: a limit; answers that the client does not read). The same again at each call after one.
  */
+enum { SPDY_INFLATE_RATIO = 16 };
 int spdy_feed(struct spdy *s, const void *bytes, size_t n, struct err *err) must_check;
 
 /* SYN_REPLY, once a stream, before its data. -EINVAL: replied already, or headers above 64 KiB. */

@@ -52,6 +52,7 @@ struct spdy {
     struct buf payload;             /* of a control frame */
     struct buf inflated;            /* a header block */
     struct spdy_inflater *inflater; /* from the first block on */
+    size_t inflate_left;            /* bytes that blocks may inflate to in this call of spdy_feed() */
     int64_t recv_window;            /* of the session */
     uint64_t credit;
     size_t unread;

@@ -11,15 +11,22 @@ static uint32_t id_at(const uint8_t *p)
     return spdy_get32(p) & SPDY_ID_MAX;
 }
 
-/* Every block goes through the inflater, wanted or not: the ones behind it depend on it. */
+/*
+ * Every block goes through the inflater, wanted or not: the ones behind it depend on it. Each is small, but a hundred
+ * small bombs in one read would hold the loop up for 20 ms: see SPDY_INFLATE_RATIO.
+ */
 static int block_read(struct spdy *s, const uint8_t *p, size_t n, struct spdy_headers *ret, struct err *err)
 {
+    size_t max = s->limits.header.inflated_max;
     int rc;
 
+    if (max > s->inflate_left)
+        max = s->inflate_left;
     if (!s->inflater)
         s->inflater = spdy_inflater_new();
-    if ((rc = spdy_inflate(s->inflater, p, n, s->limits.header.inflated_max, &s->inflated, err)) < 0)
+    if ((rc = spdy_inflate(s->inflater, p, n, max, &s->inflated, err)) < 0)
         return rc;
+    s->inflate_left -= s->inflated.len;
     return spdy_headers_parse(&s->inflated, &s->limits.header, ret, err);
 }
 

@@ -171,6 +171,7 @@ int spdy_feed(struct spdy *s, const void *bytes, size_t n, struct err *err)
     struct err why = {0};
     size_t used = 0;
 
+    s->inflate_left = s->limits.header.inflated_max + n * SPDY_INFLATE_RATIO;
     for (; n > 0 && !s->failed; p += used, n -= used)
         if (feed_some(s, p, n, &used, &why) < 0 || output_check(s, &why) < 0)
             (void)!session_fail(s, &why);

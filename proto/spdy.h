@@ -66,10 +66,11 @@ struct spdy *spdy_new(const struct spdy_limits *limits, const struct spdy_events
 void spdy_free(struct spdy *s);
 
 /*
- * Takes all n bytes, however the frames are cut. One call makes answers of at most twice n bytes, for the owner to see
- * beside answers_max: 16 KiB at a time is a good measure. Its header blocks may inflate to header.inflated_max bytes and
- * SPDY_INFLATE_RATIO * n more, which keeps a call below 1 ms; honest ones take 4 * n. Errors: -EPROTO (INVALID_ARGUMENT); -EMSGSIZE, -ENOBUFS
- * (RESOURCE_EXHAUSTED: a limit; answers that the client does not read). The same again at each call after one.
+ * Takes all n bytes, however the frames are cut; the owner gives 16 KiB or so at a time. One call makes answers of at
+ * most 2 * n bytes, and its header blocks may inflate to header.inflated_max + SPDY_INFLATE_RATIO * n bytes, which keeps
+ * it below 1 ms (honest blocks inflate to about 4 * n).
+ * Errors: -EPROTO (INVALID_ARGUMENT); -EMSGSIZE, -ENOBUFS (RESOURCE_EXHAUSTED: a limit; answers that the client does
+ * not read). The same again at each call after one.
  */
 enum { SPDY_INFLATE_RATIO = 16 };
 int spdy_feed(struct spdy *s, const void *bytes, size_t n, struct err *err) must_check;
@@ -124,6 +125,6 @@ uint32_t spdy_stream_next(const struct spdy *s, uint32_t id);
 void spdy_set_stream_data(struct spdy *s, uint32_t id, void *data);
 void *spdy_stream_data(const struct spdy *s, uint32_t id);
 
-/* What is to be sent; valid until the next call of any function but spdy_output_sent(). Then how much was sent. */
+/* What is to be sent; valid until the next call of any function. Then how much was sent. */
 const uint8_t *spdy_output(const struct spdy *s, size_t *ret_n);
 void spdy_output_sent(struct spdy *s, size_t n);

@@ -28,8 +28,8 @@ int cni_cache_remove(const char *dir, const char *container_id, const char *ifna
  * plugin has it open: so a daemon that was started after a crash sees that the old one's plugin is still at work, and does
  * not undo beside it. Opened, filled, locked and rewound.
  */
-int cni_cache_stdin(const char *dir, const char *container_id, const char *ifname, const char *text, int *ret_fd,
-                    struct err *err) must_check;
+int cni_cache_stdin(const char *dir, const char *container_id, const char *ifname, const char *text,
+                    int *ret_fd, struct err *err) must_check;
 bool cni_cache_plugin_runs(const char *dir, const char *container_id, const char *ifname);
 /* Removes files that a daemon was killed in the writing of. Before the first operation. */
 void cni_cache_tidy(const char *dir);

@@ -15,7 +15,7 @@ struct cni_exec {
     size_t plugin; /* index in conf */
     const struct cni_env *env;
     char *const *bin_dirs;
-    const char *cache_dir; /* where the plugin's stdin is, see cni_cache.h */
+    const char *cache_dir;               /* where the plugin's stdin is, see cni_cache.h */
     const json_t *runtime, *prev_result; /* NULL: none */
     int timeout_ms;
 };

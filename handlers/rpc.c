@@ -292,6 +292,38 @@ static int find(const char *path, const struct method **ret_method, struct err *
     return 0;
 }
 
+/* A client may send a hundred calls at once; each may start a process. */
+struct postponed {
+    struct call *call; /* NULL: gone meanwhile */
+};
+
+static void postponed_gone(void *data)
+{
+    struct postponed *p = data;
+    p->call = NULL;
+}
+
+static void handle_postponed(void *data)
+{
+    struct postponed *p = data;
+    struct call *c = p->call;
+
+    free(p);
+    if (!c)
+        return;
+    rpc_on_gone(&c->rpc, NULL, NULL);
+    c->rpc.method->handle(&c->rpc);
+}
+
+static void postpone(struct call *c)
+{
+    struct postponed *p = mem_new(struct postponed);
+
+    p->call = c;
+    rpc_on_gone(&c->rpc, postponed_gone, p);
+    loop_defer(c->rpc.daemon->loop, handle_postponed, p);
+}
+
 void rpc_dispatch(void *daemon, struct bridge_call *b)
 {
     struct daemon *d = daemon;
@@ -313,5 +345,8 @@ void rpc_dispatch(void *daemon, struct bridge_call *b)
     bridge_call_on_gone(b, on_bridge_gone, c);
     if (timeout_us >= 0)
         timer_start(&c->deadline, d->loop, (double)timeout_us / 1e6, on_deadline, c);
-    m->handle(&c->rpc);
+    if (loop_turn_is_long(d->loop))
+        postpone(c);
+    else
+        m->handle(&c->rpc);
 }

@@ -169,13 +169,12 @@ static void on_exit_status(struct child *c, int status)
         timer_start(&c->timer, c->loop, c->drain_ms / 1000., on_drain_over, c);
 }
 
-static void on_sigchld(void *data, int signal)
+static void reap(void *data)
 {
+    struct loop *l = data;
     int status;
     pid_t pid;
 
-    (void)data;
-    (void)signal;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         struct child *c;
         HASH_FIND(hh, children, &pid, sizeof(pid), c);
@@ -183,7 +182,17 @@ static void on_sigchld(void *data, int signal)
             on_exit_status(c, status);
         else if (orphan_hook)
             orphan_hook(orphan_data, pid, status);
+        if (loop_turn_is_long(l)) { /* whoever waited for a child mostly starts another */
+            loop_defer(l, reap, l);
+            return;
+        }
     }
+}
+
+static void on_sigchld(void *data, int signal)
+{
+    (void)signal;
+    reap(data);
 }
 
 static void reap_on(struct loop *l)
@@ -193,7 +202,7 @@ static void reap_on(struct loop *l)
     reaping_loop = loop_number(l);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         log_warn("cannot become child subreaper: %s", strerror(errno));
-    loop_on_signal(l, SIGCHLD, on_sigchld, NULL);
+    loop_on_signal(l, SIGCHLD, on_sigchld, l);
 }
 
 void child_set_orphan_hook(struct loop *l, void (*fn)(void *data, int pid, int status), void *data)

@@ -2,6 +2,7 @@
 #include "core/mem.h"
 
 #include <ev.h>
+#include <string.h>
 #include <time.h>
 
 struct deferred {
@@ -43,18 +44,33 @@ int64_t time_monotonic_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+enum { LONG_TURN_US = 2000 };
+
+bool loop_turn_is_long(const struct loop *l)
+{
+    return l->woke_us && time_monotonic_us() - l->woke_us > LONG_TURN_US;
+}
+
 static void run_deferred(struct loop *l)
 {
     /* what is deferred meanwhile runs in the next turn, so that a chain cannot starve the poll */
-    size_t n = l->deferred_n;
+    size_t n = l->deferred_n, i = 0;
     struct deferred *now = l->deferred;
 
     if (n == 0)
         return;
     l->deferred = NULL;
     l->deferred_n = l->deferred_cap = 0;
-    for (size_t i = 0; i < n; i++)
+    do
         now[i].fn(now[i].data);
+    while (++i < n && !loop_turn_is_long(l));
+    if (i < n) { /* the rest comes first in the next turn */
+        size_t rest = n - i, more = l->deferred_n;
+        l->deferred = mem_grow(l->deferred, &l->deferred_cap, rest + more, sizeof(*l->deferred));
+        memmove(l->deferred + rest, l->deferred, more * sizeof(*l->deferred));
+        memcpy(l->deferred, now + i, rest * sizeof(*l->deferred));
+        l->deferred_n = rest + more;
+    }
     free(now);
     if (l->deferred_n == 0)
         ev_idle_stop(l->ev, &l->keep_going);

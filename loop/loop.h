@@ -31,7 +31,7 @@ void timer_start(struct timer *t, struct loop *l, double seconds, void (*fn)(voi
 void timer_stop(struct timer *t);
 bool timer_active(const struct timer *t);
 
-/* Calls fn(data) from the loop's next turn, before the loop sleeps. Cannot be taken back. */
+/* Calls fn(data) before the loop sleeps; in a later turn when this one is long already, in order. Cannot be taken back. */
 void loop_defer(struct loop *l, void (*fn)(void *data), void *data);
 
 /* Calls fn while fd is ready. The caller keeps the descriptor and stops the watch before it closes it. */
@@ -52,6 +52,9 @@ struct loop_turns {
 };
 struct loop_turns loop_turns(const struct loop *l);
 void loop_turns_reset(struct loop *l);
+
+/* This turn has lasted more than 2 ms: what is one of many and can wait belongs into the next one, by loop_defer(). */
+bool loop_turn_is_long(const struct loop *l);
 
 int64_t time_now_ns(void);       /* CLOCK_REALTIME: for records */
 int64_t time_monotonic_us(void); /* for intervals */

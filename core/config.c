@@ -326,6 +326,12 @@ void config_init(struct config *c)
         .enable_unprivileged_ports = true,
         .enable_unprivileged_icmp = true,
         .pids_limit = -1,
+        .stream_address = mem_strdup("127.0.0.1"),
+        .stream_tls_cert = mem_strdup(""),
+        .stream_tls_key = mem_strdup(""),
+        .stream_tls_client_ca = mem_strdup(""),
+        .stream_idle_timeout_s = 14400,
+        .stream_creation_timeout_s = 30,
     };
     init_handlers(c);
 }

@@ -69,6 +69,17 @@ static bool is_subnet(const char *s)
     return true;
 }
 
+static bool is_address(const char *s)
+{
+    unsigned char a[16];
+    return inet_pton(AF_INET, s, a) == 1 || inet_pton(AF_INET6, s, a) == 1;
+}
+
+static bool is_path_or_empty(const char *s)
+{
+    return !*s || config_path_is_good(s);
+}
+
 static bool is_capability(const char *s)
 {
     return strncmp(s, "CAP_", 4) == 0 && strlen(s) < 64 && capng_name_to_capability(s + 4) >= 0;
@@ -151,6 +162,26 @@ const struct config_key config_keys[] = {
      .comment = "ping needs no capability in pods with a network of their own."},
     {"containers", "pids_limit", NUMBER(pids_limit, -1, 4194304),
      .comment = "Processes of a container whose request sets none; -1: no limit."},
+    {"streaming", "address", TEXT(stream_address, "an IP address such as 127.0.0.1 or ::1", is_address),
+     .comment = "Where clients of exec, attach and port-forward connect. The kubelet is on this host: loopback "
+                "does."},
+    {"streaming", "port", NUMBER(stream_port, 0, 65535), .comment = "0: any free port."},
+    {"streaming", "tls_cert",
+     TEXT(stream_tls_cert, "an absolute path, or \"\" for no TLS", is_path_or_empty),
+     .comment = "The server's certificate, PEM, with its chain; read again when it changes. Empty: no TLS."},
+    {"streaming", "tls_key",
+     TEXT(stream_tls_key, "an absolute path, or \"\" for no TLS", is_path_or_empty),
+     .comment = "Its private key, PEM."},
+    {"streaming", "tls_client_ca",
+     TEXT(stream_tls_client_ca, "an absolute path, or \"\" for none", is_path_or_empty),
+     .comment = "Clients must have a certificate of this authority. Empty: they need none."},
+    {"streaming", "allow_plain_remote", BOOL(stream_plain_remote),
+     .comment = "Serve an address that is not a loopback one without TLS: whoever is on the network can then read "
+                "along."},
+    {"streaming", "idle_timeout_s", NUMBER(stream_idle_timeout_s, 1, 604800),
+     .comment = "Seconds after which a session that moves no byte is ended."},
+    {"streaming", "creation_timeout_s", NUMBER(stream_creation_timeout_s, 1, 3600),
+     .comment = "Seconds that a client has to open the streams that it asked for."},
 };
 const size_t config_keys_n = countof(config_keys);
 

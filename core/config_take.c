@@ -4,6 +4,7 @@
 #include "core/quote.h"
 
 #include <errno.h>
+#include <arpa/inet.h>
 #include <string.h>
 
 /* ---- checks of one value; doc NULL: it came from elsewhere, and has no line ---- */
@@ -246,6 +247,33 @@ static int check_default_handler(const struct config *c, struct err *err)
                    QUOTED(c->default_handler), QUOTED(known.data));
 }
 
+static bool is_loopback(const char *address)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET, address, &v4) == 1)
+        return (ntohl(v4.s_addr) >> 24) == 127;
+    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static int check_streaming(const struct config *c, struct err *err)
+{
+    if (!*c->stream_tls_cert != !*c->stream_tls_key)
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "streaming.%s is set and streaming.%s is not: TLS needs both",
+                       *c->stream_tls_cert ? "tls_cert" : "tls_key", *c->stream_tls_cert ? "tls_key" : "tls_cert");
+    if (*c->stream_tls_client_ca && !*c->stream_tls_cert)
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "streaming.tls_client_ca is set without TLS: set streaming.tls_cert and streaming.tls_key, too");
+    if (!is_loopback(c->stream_address) && !*c->stream_tls_cert && !c->stream_plain_remote)
+        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
+                       "streaming.address %s is not a loopback address, and there is no TLS: set streaming.tls_cert "
+                       "and streaming.tls_key, or streaming.allow_plain_remote: true if everybody may read along",
+                       c->stream_address);
+    return 0;
+}
+
 int config_check(const struct config *c, struct err *err)
 {
     int rc = 0;
@@ -258,6 +286,8 @@ int config_check(const struct config *c, struct err *err)
     }
     if (rc == 0)
         rc = check_default_handler(c, err);
+    if (rc == 0)
+        rc = check_streaming(c, err);
     if (rc == 0 && strcmp(c->root, c->state) == 0)
         rc = err_set(err, GRPC_INVALID_ARGUMENT, 0,
                      "root and state are both %s; they must differ, for only root survives a reboot",

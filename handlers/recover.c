@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "handlers/container_ops.h"
 #include "handlers/containers.h"
+#include "handlers/exec_process.h"
 #include "handlers/images.h"
 #include "handlers/pod_parts.h"
 #include "handlers/pods.h"
@@ -211,6 +212,8 @@ static void on_orphan(void *data, int pid, int status)
 {
     struct daemon *d = data;
 
+    if (exec_process_reaped(pid, status))
+        return;
     for (struct pod *pod = pods_first(d->pods); pod; pod = pods_next(pod)) {
         struct keeper *k = pod->keeper ? pod->keeper : pod->lost_keeper;
         if (k && keeper_orphan(k, pid, status))

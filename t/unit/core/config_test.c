@@ -324,6 +324,36 @@ static void dump_loads_back(void **state)
     assert_string_equal(again.handlers[2].root, "/run/cricket/runtime/runsc");
 }
 
+static void streaming_is_not_open_by_mistake(void **state)
+{
+    static const struct {
+        const char *text, *says; /* NULL: valid */
+    } rows[] = {
+        {"streaming: {address: 0.0.0.0}\n", "streaming.address 0.0.0.0 is not a loopback address"},
+        {"streaming: {address: '::'}\n", "streaming.allow_plain_remote: true"},
+        {"streaming: {address: 10.0.0.1, allow_plain_remote: true}\n", NULL},
+        {"streaming: {address: '::1'}\n", NULL},
+        {"streaming: {address: 127.0.0.2, port: 10010}\n", NULL},
+        {"streaming: {address: localhost}\n", "it must be an IP address"},
+        {"streaming: {address: 0.0.0.0, tls_cert: /a.crt, tls_key: /a.key}\n", NULL},
+        {"streaming: {tls_cert: /a.crt}\n", "streaming.tls_cert is set and streaming.tls_key is not"},
+        {"streaming: {tls_key: /a.key}\n", "streaming.tls_key is set and streaming.tls_cert is not"},
+        {"streaming: {tls_client_ca: /ca.crt}\n", "without TLS"},
+        {"streaming: {tls_cert: a.crt}\n", "an absolute path"},
+        {"streaming: {port: 65536}\n", "0 to 65535"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct config c;
+        struct err err;
+        int r = load_texts(&c, rows[i].text, NULL, NULL, &err);
+        if ((r < 0) != (rows[i].says != NULL) || (rows[i].says && !strstr(err.msg, rows[i].says)))
+            fail_msg("%s gives %d, %s", rows[i].text, r, err.msg);
+        config_done(&c);
+    }
+}
+
 static void every_row_is_complete(void **state)
 {
     (void)state;
@@ -361,6 +391,7 @@ int main(void)
         cmocka_unit_test(refuses_the_whole),
         cmocka_unit_test(files_that_cannot_be_read),
         cmocka_unit_test(dump_loads_back),
+        cmocka_unit_test(streaming_is_not_open_by_mistake),
         cmocka_unit_test(every_row_is_complete),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

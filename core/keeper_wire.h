@@ -27,6 +27,8 @@ enum keeper_type {
     KEEPER_QUIT,
     KEEPER_ADOPT,
     KEEPER_EXITED,
+    KEEPER_ATTACH,
+    KEEPER_CLOSE_STDIN, /* string: id. Done already is fine; a terminal's is refused, as it is its output as well */
 
     KEEPER_GREETING = 101,
     KEEPER_CONTAINER,
@@ -71,6 +73,15 @@ struct keeper_exited_msg {
     int32_t status; /* as waitpid(2) gives it */
     uint32_t pad;
     int64_t finished_ns;
+};
+
+/*
+ * The write ends of pipes come along, for stdout, stderr or both: what the container prints from the answer on is written to
+ * them, until its stream ends, their reader is gone, or takes nothing for a time. String: id.
+ */
+struct keeper_attach_msg {
+    struct keeper_head head;
+    uint32_t fds; /* KEEPER_FD_STDOUT, KEEPER_FD_STDERR */
 };
 
 enum { KEEPER_NO_CGROUP = 1, KEEPER_NO_OOM_ADJ = 2 }; /* what the keeper could not do */

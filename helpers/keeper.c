@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, IDLE_MS = 1000, LOWEST_OOM_SCORE_ADJ = -999 };
+enum { PAGE = 4096, IDLE_MS = 1000, LOWEST_OOM_SCORE_ADJ = -999, SINK_LIMIT_MS = 10000 };
 _Static_assert(sizeof(struct container) <= PAGE, "a container is one page");
 
 struct keeper keeper = {.listener.fd = -1, .signals.fd = -1, .client.fd = -1, .home = -1};
@@ -92,6 +92,8 @@ void container_free(struct container *c)
     while (*at != c)
         at = &(*at)->next;
     *at = c->next;
+    relay_end(&c->out);
+    relay_end(&c->err);
     struct source *const sources[] = {&c->out, &c->err, &c->pidfd, &c->oom, &c->console};
     for (size_t i = 0; i < countof(sources); i++)
         source_close(sources[i]);
@@ -249,8 +251,10 @@ static void tell_ready(void)
 
 static int wait_ms(bool busy)
 {
-    int64_t first = busy ? now_ms() + IDLE_MS : INT64_MAX, t;
+    int64_t first = relay_deadline(), t;
 
+    if (busy && now_ms() + IDLE_MS < first)
+        first = now_ms() + IDLE_MS;
     for (struct container *c = keeper.containers; c; c = c->next)
         if (c->deadline_ms && c->deadline_ms < first)
             first = c->deadline_ms;
@@ -271,6 +275,7 @@ static void run_timeouts(void)
             container_timeout(c);
         }
     }
+    relay_timeouts(t);
 }
 
 static void run(void)
@@ -306,12 +311,17 @@ static const char *option(int argc, char **argv, const char *name)
 int main(int argc, char **argv)
 {
     static const char version[] = "cricket-keeper " CRICKET_VERSION "\n";
-    const char *dir = option(argc, argv, "--dir");
+    const char *dir = option(argc, argv, "--dir"), *limit = option(argc, argv, "--sink-limit-ms");
 
     if (argc > 1 && (strcmp(argv[1], "-v") == 0 || strcmp(argv[1], "--version") == 0))
         return write(1, version, sizeof(version) - 1) < 0;
     if (!dir)
-        fail("usage: cricket-keeper --dir DIR [--cgroup PATH] [--pod ID]; cricketd starts it", NULL);
+        fail("usage: cricket-keeper --dir DIR [--cgroup PATH] [--pod ID] [--sink-limit-ms N]; cricketd starts "
+             "it",
+             NULL);
+    keeper.sink_limit_ms = limit ? text_number(limit) : SINK_LIMIT_MS;
+    if (keeper.sink_limit_ms <= 0)
+        fail("--sink-limit-ms wants a number of milliseconds above 0", NULL);
     set_up(dir, option(argc, argv, "--cgroup"));
     tell_ready();
     run();

@@ -18,7 +18,7 @@
 /* Something that epoll watches. fd -1 while closed. */
 struct source {
     int fd;
-    uint32_t events;
+    uint32_t events; /* of a sink: what it is watched for */
     void (*on_ready)(struct source *s, uint32_t events);
     struct container *container; /* NULL for those of the keeper itself */
 };
@@ -63,6 +63,7 @@ struct keeper {
     int home;     /* where commands run, out of the pod's cgroup; -1: in it */
     bool quit, reap;
     uint32_t flags;        /* of the greeting */
+    int64_t sink_limit_ms; /* an attached client that takes nothing for so long is dropped */
     char oom_score_adj[8]; /* what we were started with: what we start gets it back; "" when we kept it */
 };
 extern struct keeper keeper;
@@ -90,6 +91,7 @@ void text_add(struct text *t, const char *s);
 void text_add_n(struct text *t, const char *s, size_t n);
 void text_add_number(struct text *t, int64_t n);
 bool text_copy(char *to, size_t cap, const char *s);     /* false: too long, nothing copied */
+int64_t text_number(const char *text);                   /* -1: it does not begin with a digit */
 int64_t number_after(const char *text, const char *key); /* -1: "KEY n" is not there */
 ssize_t read_text(int dir, const char *path, char *buf,
                   size_t cap); /* a whole small file, NUL-terminated; -1 */
@@ -120,6 +122,24 @@ void log_on_ready(struct source *s, uint32_t events);
 bool log_drain(struct source *s);              /* true: it has ended and is closed */
 int log_open(const char *path, bool *ret_new); /* -1 with errno */
 void log_write_loss(struct container *c);
+
+/*
+ * keeper_attach.c: copies of what a container prints for attached clients, each with a sink of its own: the write end of a
+ * pipe of the daemon's. A stream that has sinks has a page for them, at most 32. What a slow one has not taken yet is held
+ * in pages of their own, 64 KiB at most while the container runs and 128 KiB when it has ended; without sinks none of it.
+ */
+/*
+ * fds: for stdout and stderr, NULL where not wanted; those that are taken become -1. What is left of them has no stream (any
+ * more), and closing it tells the client so. False: too many clients or no memory, nothing was taken.
+ */
+bool attach(struct container *c, int *fds[static 2]);
+bool relay_may_read(const struct source *stream); /* false: a client has not taken what it was given */
+void relay_watch(const struct source *stream);    /* has epoll watch it as long as it may be read */
+void relay_copy(const struct source *stream, const char *bytes, size_t n);
+/* The stream is closed or about to be: its sinks are, once they have taken what is held for them. */
+void relay_end(const struct source *stream);
+int64_t relay_deadline(void); /* CLOCK_MONOTONIC, ms; INT64_MAX: none */
+void relay_timeouts(int64_t t);
 
 /* keeper_cgroup.c */
 /* ret_home: cgroup.procs of where we were before, as far as processors are concerned; -1: not known */

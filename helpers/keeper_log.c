@@ -163,7 +163,7 @@ bool log_drain(struct source *s)
 
     if (s->fd < 0)
         return true;
-    while (total < BYTES_A_TURN) {
+    while (total < BYTES_A_TURN && relay_may_read(s)) {
         ssize_t n = read(s->fd, scratch + carried, sizeof(scratch) - carried);
         if (n < 0 && errno == EINTR)
             continue;
@@ -172,15 +172,19 @@ bool log_drain(struct source *s)
             break;
         }
         total += (size_t)n;
-        carried += (size_t)n;
-        size_t done = take_chunk(s, carried, false);
-        carried -= done;
+        size_t done = take_chunk(s, carried + (size_t)n, false);
+        relay_copy(s, scratch + carried, (size_t)n);
+        carried += (size_t)n - done;
         memmove(scratch, scratch + done, carried);
     }
     if (carried)
         take_chunk(s, carried, true);
-    if (ended)
+    if (ended) {
+        relay_end(s);
         source_close(s);
+    } else {
+        relay_watch(s);
+    }
     return ended;
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 union rights {
@@ -199,6 +200,63 @@ static void on_quit(struct request *r, struct keeper_strings *s)
     keeper.quit = true;
 }
 
+static bool is_pipe(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* Points at the pipes for stdout and stderr among what came along, NULL where not wanted. */
+static bool find_sinks(struct request *r, uint32_t mask, int *ret_fds[static 2])
+{
+    static const uint32_t bits[] = {KEEPER_FD_STDOUT, KEEPER_FD_STDERR};
+    size_t next = 0;
+
+    for (size_t i = 0; i < countof(bits); i++)
+        if (mask & bits[i]) {
+            ret_fds[i] = &r->fds[next++];
+            if (!is_pipe(*ret_fds[i]))
+                return false;
+        }
+    return mask && (mask & ~(bits[0] | bits[1])) == 0;
+}
+
+static void on_attach(struct request *r, struct keeper_strings *s)
+{
+    struct container *c = named(r, s);
+    struct keeper_attach_msg m;
+    int *fds[2] = {NULL, NULL};
+
+    if (!c)
+        return;
+    if (!keeper_msg_read(scratch, r->len, &m, sizeof(m)) || !find_sinks(r, m.fds, fds))
+        send_reply(r->head.seq, GRPC_INVALID_ARGUMENT, "ATTACH wants pipes for stdout, stderr or both");
+    else if (c->state == CONTAINER_CREATING)
+        send_reply(r->head.seq, GRPC_FAILED_PRECONDITION, "it is being created; attach when it runs");
+    else if (!attach(c, fds))
+        send_reply(r->head.seq, GRPC_RESOURCE_EXHAUSTED,
+                   "32 clients are attached, or there is no memory; detach some");
+    else
+        send_reply(r->head.seq, GRPC_OK, "");
+}
+
+static void on_close_stdin(struct request *r, struct keeper_strings *s)
+{
+    struct container *c = named(r, s);
+
+    if (!c)
+        return;
+    if (c->tty) {
+        send_reply(r->head.seq, GRPC_FAILED_PRECONDITION,
+                   "a terminal's input cannot be closed alone; send it its end-of-file character");
+        return;
+    }
+    if (c->in_fd >= 0)
+        close(steal_fd(&c->in_fd));
+    send_reply(r->head.seq, GRPC_OK, "");
+}
+
 static void on_adopt(struct request *r, struct keeper_strings *s)
 {
     const char *id = keeper_next_string(s), *log_path = keeper_next_string(s);
@@ -223,6 +281,7 @@ static void on_adopt(struct request *r, struct keeper_strings *s)
     c->in_fd = taken[0];
     c->out.fd = taken[1];
     c->err.fd = taken[2];
+    c->tty = isatty(c->out.fd);
     c->pid = m.pid;
     text_copy(c->log_path, sizeof(c->log_path), log_path);
     if (log_path[0])
@@ -248,8 +307,10 @@ static const struct {
     uint16_t type;
     void (*run)(struct request *r, struct keeper_strings *s);
 } requests[] = {
-    {KEEPER_CREATE, on_create}, {KEEPER_REOPEN_LOG, on_reopen_log}, {KEEPER_FORGET, on_forget},
-    {KEEPER_QUIT, on_quit},     {KEEPER_ADOPT, on_adopt},           {KEEPER_EXITED, on_exited},
+    {KEEPER_CREATE, on_create}, {KEEPER_REOPEN_LOG, on_reopen_log},
+    {KEEPER_FORGET, on_forget}, {KEEPER_QUIT, on_quit},
+    {KEEPER_ADOPT, on_adopt},   {KEEPER_EXITED, on_exited},
+    {KEEPER_ATTACH, on_attach}, {KEEPER_CLOSE_STDIN, on_close_stdin},
 };
 
 static void answer_request(struct request *r, bool truncated)

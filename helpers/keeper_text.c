@@ -48,21 +48,24 @@ bool text_copy(char *to, size_t cap, const char *s)
     return true;
 }
 
+int64_t text_number(const char *text)
+{
+    int64_t value = 0;
+
+    if (*text < '0' || *text > '9')
+        return -1;
+    for (; *text >= '0' && *text <= '9' && value < INT64_MAX / 10 - 10; text++)
+        value = value * 10 + (*text - '0');
+    return value;
+}
+
 int64_t number_after(const char *text, const char *key)
 {
     size_t n = strlen(key);
 
-    for (const char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
-        if (strncmp(line, key, n) != 0 || line[n] != ' ')
-            continue;
-        int64_t value = 0;
-        const char *p = line + n + 1;
-        if (*p < '0' || *p > '9')
-            return -1;
-        for (; *p >= '0' && *p <= '9' && value < INT64_MAX / 10 - 10; p++)
-            value = value * 10 + (*p - '0');
-        return value;
-    }
+    for (const char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
+        if (strncmp(line, key, n) == 0 && line[n] == ' ')
+            return text_number(line + n + 1);
     return -1;
 }
 

@@ -133,16 +133,20 @@ static void on_ready_text(void *data, int events)
 
 static int start_process(struct keeper *k, const struct keeper_spec *spec, struct err *err)
 {
-    const char *argv[] = {spec->binary,
-                          "--dir",
-                          spec->dir,
-                          "--pod",
-                          spec->pod_id ? spec->pod_id : "-",
-                          spec->cgroup ? "--cgroup" : NULL,
-                          spec->cgroup,
-                          NULL};
+    const char *argv[10] = {spec->binary, "--dir", spec->dir, "--pod", spec->pod_id ? spec->pod_id : "-"};
     cleanup_close int theirs = -1;
-    int fds[2];
+    char limit[16];
+    int fds[2], n = 5;
+
+    if (spec->cgroup) {
+        argv[n++] = "--cgroup";
+        argv[n++] = spec->cgroup;
+    }
+    if (spec->sink_limit_ms) {
+        snprintf(limit, sizeof(limit), "%d", spec->sink_limit_ms);
+        argv[n++] = "--sink-limit-ms";
+        argv[n] = limit;
+    }
 
     if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return err_sys(err, errno, "cannot make a pipe for the keeper in %s", spec->dir);

@@ -34,6 +34,7 @@ struct keeper_spec {
     const char *pod_id;
     const char *
         cgroup; /* absolute path of the pod's parent cgroup, for cgroupfs; NULL: it stays where the daemon is */
+    int sink_limit_ms; /* keeper_attach()'s limit; 0: 10 s */
 };
 
 typedef void keeper_ready_fn(void *data, struct keeper *k, const struct err *err); /* k NULL on error */
@@ -85,6 +86,25 @@ int keeper_create(struct keeper *k, const struct keeper_create *c, keeper_create
 /* The new log file exists when on_done comes. */
 int keeper_reopen_log(struct keeper *k, const char *container_id, keeper_done_fn *on_done, void *data,
                       struct err *err) must_check;
+/*
+ * Copies of what the container prints from now on go to these pipes' write ends (-1: not wanted), until the container's
+ * stream ends, the reader closes, or it takes nothing for 10 s: then the pipe ends. Meanwhile a reader that does not take
+ * what it gets holds the container up. What was printed before its exit still comes after on_exit and keeper_forget().
+ * A terminal prints on stdout only: its stderr ends at once, as does the stream of a container that has ended. The caller
+ * keeps and closes its descriptors; the pipes do not block any more.
+ */
+int keeper_attach(struct keeper *k, const char *container_id, int stdout_fd, int stderr_fd,
+                  keeper_done_fn *on_done, void *data, struct err *err) must_check;
+/*
+ * The container's stdin ends once its reader has read what is in it: both we and the keeper close our ends, we at once. Those
+ * that the caller has duplicated it closes itself. Again, or without a stdin, it is done already; a terminal's is refused
+ * with FAILED_PRECONDITION.
+ */
+int keeper_close_stdin(struct keeper *k, const char *container_id, keeper_done_fn *on_done, void *data,
+                       struct err *err) must_check;
+/* The write end of its stdin, or the pty's master (also for resizing); -1: it has none, or it was closed. Does not block.
+ * It is k's: dup it to keep it beyond this turn. */
+int keeper_stdin(const struct keeper *k, const char *container_id);
 /* The container is removed, or its exit is in the store: the keeper may drop its record. One that runs is dropped when it
  * ends, one that is being created is killed (on_done then says CANCELLED). No answer. */
 void keeper_forget(struct keeper *k, const char *container_id);

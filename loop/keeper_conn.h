@@ -1,6 +1,7 @@
 /*
- * Inside of loop/keeper.h: what its two files share. keeper.c starts keepers and makes requests, keeper_conn.c has the
- * connection, what comes through it, and our picture of the keeper's containers.
+ * Inside of loop/keeper.h: what its files share. keeper.c starts keepers and makes requests, keeper_stdio.c those about
+ * a container's stdin and output, keeper_conn.c has the connection, what comes through it, and our picture of the keeper's
+ * containers.
  */
 #pragma once
 #include "core/keeper_wire.h"

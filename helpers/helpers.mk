@@ -27,5 +27,5 @@ $(BUILD)/cricket-unpack: $(call obj,$(SRC_UNPACK)) $(BUILD)/libcore.a
 $(BUILD)/helpers/unpack_decoders.o: CPPFLAGS_ALL += $(if $(ISAL_LIBS),-DHAVE_ISAL)
 $(BUILD)/t/unit/loop/unpack_test: | $(BUILD)/cricket-unpack
 
-$(BUILD)/t/unit/loop/keeper_test $(BUILD)/t/unit/loop/keeper_attach_test: | $(BUILD)/cricket-keeper
+$(patsubst %,$(BUILD)/t/unit/loop/%_test,keeper keeper_attach keeper_slow_client keeper_stdin): | $(BUILD)/cricket-keeper
 $(BUILD)/t/unit/handlers/images_test: | $(BUILD)/cricket-unpack

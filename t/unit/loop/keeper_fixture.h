@@ -304,6 +304,17 @@ static void restart_keeper(void)
     pod.process = keeper_pid(pod.k);
 }
 
+static void close_stdin(const char *id, int want_grpc)
+{
+    struct err err = {0};
+
+    pod.is_done = false;
+    assert_int_equal(keeper_close_stdin(pod.k, id, on_done, NULL, &err), 0);
+    assert_false(pod.is_done);
+    until(heard_done);
+    assert_int_equal(pod.done_err.grpc, want_grpc);
+}
+
 static void quit_keeper(void)
 {
     struct err err = {0};

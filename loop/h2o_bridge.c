@@ -1,6 +1,7 @@
 #include "loop/h2o_bridge.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "loop/acceptor.h"
 #include "loop/uv_nest.h"
 
 #include <assert.h>
@@ -20,12 +21,10 @@
 #endif
 
 enum {
-    ACCEPTS_PER_TURN = 32,
     CHUNKS_PER_SEND = 64,
     BACKLOG = 128,
     CLOSE_LIMIT_MS = 1000,
 };
-static const double ACCEPT_PAUSE_S = 0.5; /* after accept(2) found no free descriptor */
 static const double DRAIN_POLL_S = 0.005;
 
 /*
@@ -71,9 +70,7 @@ struct bridge {
     h2o_globalconf_t conf;
     h2o_context_t ctx;
     h2o_accept_ctx_t accept;
-    int listen_fd;
-    struct watch *listener;
-    struct timer accept_pause;
+    struct acceptor acceptor;
     struct sockaddr_un address;
     struct stat socket_file; /* to remove only our own at the end */
     bridge_on_call *on_call;
@@ -440,7 +437,6 @@ struct bridge *bridge_new(struct loop *l, size_t max_body)
     struct bridge *b = mem_new(struct bridge);
 
     b->loop = l;
-    b->listen_fd = -1;
     b->nest = uv_nest_new(l);
     /* else a large body goes to a temporary file, whose descriptor children would inherit */
     h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
@@ -470,8 +466,9 @@ static void on_uv_closed(uv_handle_t *h)
     free(h);
 }
 
-static void serve(struct bridge *b, int fd)
+static void serve(void *data, int fd)
 {
+    struct bridge *b = data;
     uv_pipe_t *pipe = mem_new(uv_pipe_t);
     struct timeval now;
 
@@ -483,34 +480,6 @@ static void serve(struct bridge *b, int fd)
     }
     gettimeofday(&now, NULL);
     h2o_http2_accept(&b->accept, h2o_uv_socket_create((uv_stream_t *)pipe, on_uv_closed), now);
-}
-
-static void on_accept_pause_over(void *data)
-{
-    struct bridge *b = data;
-
-    watch_set(b->listener, WATCH_READ);
-}
-
-static void on_acceptable(void *data, int events)
-{
-    struct bridge *b = data;
-
-    (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(b->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            serve(b, fd);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            log_error("%s: cannot accept a connection: %s: raise LimitNOFILE or close clients",
-                      b->address.sun_path, strerror(errno));
-            watch_set(b->listener, 0);
-            timer_start(&b->accept_pause, b->loop, ACCEPT_PAUSE_S, on_accept_pause_over, b);
-        }
-        return;
-    }
 }
 
 /* Makes room for bind(2): a socket file that nobody listens on is left over from a crash. */
@@ -541,7 +510,7 @@ int bridge_listen(struct bridge *b, const char *path, bridge_on_call *on_call, v
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
 
-    assert(b->listen_fd < 0);
+    assert(!b->acceptor.watch);
     if (strlen(path) >= sizeof(a.sun_path))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
                        "listen on %s: the path has %zu bytes, a unix socket's may have %zu", path, strlen(path),
@@ -559,10 +528,9 @@ int bridge_listen(struct bridge *b, const char *path, bridge_on_call *on_call, v
     if (lstat(path, &b->socket_file) < 0)
         return err_sys(err, errno, "listen on %s", path);
     b->address = a;
-    b->listen_fd = steal_fd(&fd);
     b->on_call = on_call;
     b->data = data;
-    b->listener = watch_start(b->loop, b->listen_fd, WATCH_READ, on_acceptable, b);
+    acceptor_start(&b->acceptor, b->loop, steal_fd(&fd), b->address.sun_path, serve, b);
     return 0;
 }
 
@@ -570,16 +538,12 @@ static void listen_stop(struct bridge *b)
 {
     struct stat st;
 
-    if (b->listen_fd < 0)
+    if (!b->acceptor.watch)
         return;
-    timer_stop(&b->accept_pause);
-    watch_stop(b->listener);
-    b->listener = NULL;
     if (lstat(b->address.sun_path, &st) == 0 && st.st_ino == b->socket_file.st_ino &&
         st.st_dev == b->socket_file.st_dev)
         unlink(b->address.sun_path);
-    close(b->listen_fd);
-    b->listen_fd = -1;
+    acceptor_stop(&b->acceptor);
 }
 
 static void drain_check(void *data)

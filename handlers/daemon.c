@@ -6,6 +6,7 @@
 #include "handlers/pod_parts.h"
 #include "handlers/pods.h"
 #include "handlers/runtimes.h"
+#include "handlers/streaming.h"
 #include "netns/cni.h"
 
 #include <errno.h>
@@ -106,11 +107,12 @@ int daemon_start(struct daemon *d, struct err *err)
         return err_errno(err);
     d->pods = pods_new();
     d->containers = containers_new();
-    return 0;
+    return streaming_start(d, err);
 }
 
 void daemon_stop(struct daemon *d)
 {
+    streaming_free(d->streaming);
     containers_free(d->containers);
     pods_free(d->pods);
     images_free(d->images);

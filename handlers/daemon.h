@@ -18,6 +18,7 @@ struct daemon {
     struct pods *pods;         /* handlers/pods.h */
     struct containers *containers; /* handlers/containers.h */
     struct bridge *bridge;         /* loop/h2o_bridge.h */
+    struct streaming *streaming;   /* handlers/streaming.h */
     bool stopping;
 };
 

@@ -5,8 +5,10 @@
 #include "handlers/recover.h"
 #include "handlers/rpc.h"
 #include "handlers/runtimes.h"
+#include "handlers/streaming.h"
 #include "loop/child.h"
 #include "loop/h2o_bridge.h"
+#include "loop/stream_conn.h"
 #include "loop/trim.h"
 
 #include <errno.h>
@@ -137,12 +139,13 @@ static void notify(const char *text)
 
 /* ---- run ----------------------------------------------------------------------------------------------------------- */
 
+static const double FAREWELL_POLL_S = 0.02;
 enum { CHECKPOINT_WAL_BYTES = 4 << 20, CHECKPOINT_AFTER_S = 5, DRAIN_S = 10 };
 
 struct run {
     struct daemon *daemon;
     const struct options *options;
-    struct timer checkpoint, patience;
+    struct timer checkpoint, patience, farewell;
     bool checkpointing;
     char *self;
     int exit_code;
@@ -180,11 +183,22 @@ static void on_long_wal(void *data)
         timer_start(&r->checkpoint, r->daemon->loop, CHECKPOINT_AFTER_S, on_checkpoint_time, r);
 }
 
-static void on_drained(void *data)
+static void on_patience_over(void *data)
 {
     struct run *r = data;
 
     loop_stop(r->daemon->loop);
+}
+
+/* No call is open. Streaming clients have been told, too, once their connections have ended. */
+static void on_drained(void *data)
+{
+    struct run *r = data;
+
+    if (streaming_idle(r->daemon->streaming) && stream_conn_count() == 0)
+        loop_stop(r->daemon->loop);
+    else
+        timer_start(&r->farewell, r->daemon->loop, FAREWELL_POLL_S, on_drained, r);
 }
 
 static void on_stop(void *data, int signal)
@@ -198,8 +212,9 @@ static void on_stop(void *data, int signal)
     r->daemon->stopping = true;
     log_info("%s: stopping; containers go on", strsignal(signal));
     notify("STOPPING=1");
+    streaming_stop(r->daemon->streaming);
     bridge_drain(r->daemon->bridge, on_drained, r);
-    timer_start(&r->patience, r->daemon->loop, DRAIN_S, on_drained, r);
+    timer_start(&r->patience, r->daemon->loop, DRAIN_S, on_patience_over, r);
 }
 
 /*
@@ -223,6 +238,8 @@ static void on_reload(void *data, int signal)
         now->max_parallel_layers = next.max_parallel_layers;
         now->pull_idle_timeout_s = next.pull_idle_timeout_s;
         now->enable_unprivileged_ports = next.enable_unprivileged_ports;
+        now->stream_idle_timeout_s = next.stream_idle_timeout_s;
+        now->stream_creation_timeout_s = next.stream_creation_timeout_s;
         now->enable_unprivileged_icmp = next.enable_unprivileged_icmp;
         log_info("configuration reloaded; log level %s", log_level_name());
     }
@@ -283,6 +300,7 @@ static int run_daemon(const struct options *o)
     loop_run(d.loop);
     timer_stop(&r.checkpoint);
     timer_stop(&r.patience);
+    timer_stop(&r.farewell);
     trim_stop();
     goto out;
 bad:

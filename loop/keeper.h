@@ -28,13 +28,15 @@ struct keeper_events {
     void (*on_lost)(void *data);
 };
 
+enum { KEEPER_SINK_LIMIT_S = 10 }; /* see keeper_attach() */
+
 struct keeper_spec {
     const char *binary; /* path of cricket-keeper */
     const char *dir;    /* the pod's directory below --state: keeper.sock and exits/ go there */
     const char *pod_id;
     const char *
         cgroup; /* absolute path of the pod's parent cgroup, for cgroupfs; NULL: it stays where the daemon is */
-    int sink_limit_ms; /* keeper_attach()'s limit; 0: 10 s */
+    int sink_limit_ms; /* keeper_attach()'s limit; 0: KEEPER_SINK_LIMIT_S */
 };
 
 typedef void keeper_ready_fn(void *data, struct keeper *k, const struct err *err); /* k NULL on error */

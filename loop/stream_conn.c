@@ -109,6 +109,13 @@ static void conn_watch(struct stream_conn *c)
     watch_set(c->watch, events);
 }
 
+static size_t conns;
+
+size_t stream_conn_count(void)
+{
+    return conns;
+}
+
 struct stream_conn *stream_conn_new(struct loop *l, int fd, const void *first, size_t n)
 {
     struct stream_conn *c = mem_new(struct stream_conn);
@@ -116,6 +123,7 @@ struct stream_conn *stream_conn_new(struct loop *l, int fd, const void *first, s
     c->loop = l;
     c->fd = fd;
     c->watch = watch_start(l, fd, 0, on_ready, c);
+    conns++;
     bytes_add(&c->first, first, n);
     return c;
 }
@@ -133,6 +141,7 @@ static void conn_close(struct stream_conn *c)
     timer_stop(&c->tick);
     watch_stop(c->watch);
     close(c->fd);
+    conns--;
     bytes_free(&c->first);
     bytes_free(&c->queue);
     c->freed = true;

@@ -20,6 +20,7 @@ static const struct stream_protocol protocols[] = {
     {"base64.channel.k8s.io", STREAM_WEBSOCKET, STREAM_COMMAND, STREAM_STATUS_TEXT, 1, 1, 0, 0},
     {"", STREAM_WEBSOCKET, STREAM_COMMAND, STREAM_STATUS_TEXT, 0, 1, 0, 0},
     {"SPDY/3.1+portforward.k8s.io", STREAM_WEBSOCKET, STREAM_PORTS, STREAM_STATUS_NONE, 0, 0, 0, 1},
+    {"v5.channel.k8s.io", STREAM_WEBSOCKET, STREAM_PORTS, STREAM_STATUS_NONE, 0, 0, 1, 0},
     {"v4.channel.k8s.io", STREAM_WEBSOCKET, STREAM_PORTS, STREAM_STATUS_NONE, 0, 0, 0, 0},
     {"v4.base64.channel.k8s.io", STREAM_WEBSOCKET, STREAM_PORTS, STREAM_STATUS_NONE, 1, 0, 0, 0},
     {"", STREAM_WEBSOCKET, STREAM_PORTS, STREAM_STATUS_NONE, 0, 0, 0, 0},

@@ -309,7 +309,7 @@ int exec_process_start(const struct exec_process_spec *spec, const struct exec_p
     x->pid_file = mem_printf("%s/x%u.pid", dir, counter);
     x->log_file = mem_printf("%s/x%u.log", dir, counter);
     if (spec->tty)
-        x->console_path = mem_printf("%s/x%u.tty", dir, counter);
+        x->console_path = mem_printf("%s/t%u", dir, counter);
     r = start(x, spec, err);
     if (r < 0) {
         exec_process_free(x);

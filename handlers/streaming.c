@@ -182,8 +182,8 @@ static int check_websocket(struct http_request *r, struct stream_opening *o, cha
                            struct err *err)
 {
     const struct websocket_request request = {
-        .upgrade = http_request_header(r, "upgrade"),
-        .connection = http_request_header(r, "connection"),
+        .upgrade = http_request_upgrade_to(r),
+        .connection = "upgrade", /* http_request_upgrade_to() has seen to it */
         .version = http_request_header(r, "sec-websocket-version"),
         .key = http_request_header(r, "sec-websocket-key"),
     };

@@ -283,6 +283,24 @@ void cni_bridge_name(const char *state_dir, char ret_name[static CNI_BRIDGE_SIZE
 
 /* ---- a plugin's stdin ---------------------------------------------------------------------------------------------- */
 
+bool cni_plugin_is_idle(const struct cni_conf *c, size_t i, const json_t *runtime)
+{
+    const struct cni_plugin *p = &c->plugins[i];
+    const char *key;
+    json_t *value;
+
+    /* the first one must be called: portmap fails where it is not chained */
+    if (i == 0 || strcmp(p->type, "portmap") != 0 || json_object_get(runtime, "portMappings"))
+        return false;
+    json_object_foreach(p->json, key, value)
+    {
+        if (strcmp(key, "type") != 0 && strcmp(key, "capabilities") != 0 &&
+            (strcmp(key, "snat") != 0 || !json_is_boolean(value)))
+            return false;
+    }
+    return true;
+}
+
 bool cni_plugin_can(const struct cni_plugin *p, const char *capability)
 {
     return json_is_true(json_object_get(json_object_get(p->json, "capabilities"), capability));

@@ -51,6 +51,12 @@ void cni_bridge_name(const char *state_dir, char ret_name[static CNI_BRIDGE_SIZE
 bool cni_plugin_can(const struct cni_plugin *p,
                     const char *capability); /* "capabilities": {"portMappings": true} */
 
+/*
+ * True: calling the i-th plugin, for ADD or DEL, would only print what it was given. That is portmap without a mapped port
+ * and with no key in its configuration but those that cannot be wrong; it costs a process a call otherwise.
+ */
+bool cni_plugin_is_idle(const struct cni_conf *c, size_t i, const json_t *runtime);
+
 enum cni_verb { CNI_ADD, CNI_DEL };
 /*
  * The i-th plugin's stdin: its object with name, cniVersion, the part of `runtime` (of cni_runtime_json(); NULL: none) that

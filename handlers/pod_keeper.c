@@ -90,13 +90,22 @@ const struct keeper_events pod_keeper_events = {.on_exit = on_keeper_exit, .on_l
 
 /* ---- start --------------------------------------------------------------------------------------------------------- */
 
+
+/* data is the pod_flow, which cannot end before: both the step that waits for the keeper and the undo wait for this. */
 static void on_keeper_ready(void *data, struct keeper *k, const struct err *err)
 {
-    struct flow *f = data;
-    struct pod_flow *pf = f->data;
+    struct pod_flow *pf = data;
+    struct flow *f = pf->keeper_for;
 
+    pf->keeper_starting = false;
+    pf->keeper_for = NULL;
     pf->pod->keeper = k;
-    flow_done(f, err);
+    if (err)
+        pf->keeper_err = *err;
+    if (f && f->unwinding)
+        end_keeper_again(f);
+    else if (f)
+        flow_done(f, err);
 }
 
 int pod_start_keeper(struct flow *f)
@@ -105,9 +114,21 @@ int pod_start_keeper(struct flow *f)
     struct err err;
     struct keeper_spec spec = pod_keeper_spec(pf->pod);
 
-    if (keeper_start(f->loop, &spec, &pod_keeper_events, pf->pod, on_keeper_ready, f, &err) < 0)
+    if (keeper_start(f->loop, &spec, &pod_keeper_events, pf->pod, on_keeper_ready, pf, &err) < 0)
         return flow_error(f, &err);
-    return FLOW_WAIT;
+    pf->keeper_starting = true;
+    return 0;
+}
+
+int pod_await_keeper(struct flow *f)
+{
+    struct pod_flow *pf = f->data;
+
+    if (pf->keeper_starting) {
+        pf->keeper_for = f;
+        return FLOW_WAIT;
+    }
+    return pf->keeper_err.grpc ? flow_error(f, &pf->keeper_err) : 0;
 }
 
 /* ---- end ----------------------------------------------------------------------------------------------------------- */
@@ -163,6 +184,10 @@ int pod_end_keeper(struct flow *f)
     struct pod *pod = pf->pod;
     struct err err;
 
+    if (pf->keeper_starting) {
+        pf->keeper_for = f;
+        return FLOW_WAIT;
+    }
     if (pod->keeper) {
         pod_keeper_forget_all(pod);
         if (keeper_quit(pod->keeper, on_keeper_quit, f, &err) < 0)

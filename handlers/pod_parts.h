@@ -14,6 +14,9 @@ struct pod_flow {
     struct image_pull *pull;
     struct timer retry; /* of a step that has to wait for a process to be gone */
     int tries;
+    bool keeper_starting;    /* beside other steps */
+    struct err keeper_err;   /* grpc != 0: that failed */
+    struct flow *keeper_for; /* the flow that waits for its end; NULL: none */
 };
 struct pod_flow *pod_flow_new(struct pod *pod);
 void pod_flow_free(struct op *op); /* an op's on_free */
@@ -28,7 +31,8 @@ int pod_cni_add(struct flow *f);
 int pod_cni_del(struct flow *f);
 
 /* handlers/pod_keeper.c */
-int pod_start_keeper(struct flow *f);
+int pod_start_keeper(struct flow *f); /* does not wait for it: namespaces and network are made meanwhile */
+int pod_await_keeper(struct flow *f);
 int pod_end_keeper(struct flow *f);
 /* None of the pod's containers is wanted any more: what runs is dropped when it ends, what is being created is killed. */
 void pod_keeper_forget_all(struct pod *pod);

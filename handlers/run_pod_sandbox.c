@@ -17,9 +17,10 @@ const struct flow_step run_pod_steps[] = {
     {"pull pause", infra_pull,
      infra_release_image}, /* only where an infra container is wanted, and has an image */
     {"files", pod_make_files, pod_remove_files},
+    {"keeper", pod_start_keeper, pod_end_keeper}, /* it starts beside the next two */
     {"namespaces", pod_pin_namespaces, pod_unpin_namespaces},
-    {"keeper", pod_start_keeper, pod_end_keeper},
     {"network", pod_cni_add, pod_cni_del},
+    {"keeper ready", pod_await_keeper, NULL},
     {"infra container", infra_start, infra_remove},
     {"commit", commit_pod, NULL},
     {0},

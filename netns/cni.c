@@ -259,6 +259,8 @@ static void del_next(struct cni_op *op)
 
     while (op->at > 0) {
         op->at--;
+        if (cni_plugin_is_idle(op->made.conf, op->at, op->made.runtime))
+            continue;
         if (op_exec(op, CNI_DEL, op->at, on_deleted, &err) == 0)
             return;
         del_error(op, &err);
@@ -368,7 +370,11 @@ static void on_added(void *data, struct cni_result *result, const struct err *er
     op->result = result;
     json_decref(op->made.result);
     op->made.result = json_incref(result->json);
-    if (++op->at == op->made.conf->plugins_n)
+    do
+        op->at++;
+    while (op->at < op->made.conf->plugins_n &&
+           cni_plugin_is_idle(op->made.conf, op->at, op->made.runtime));
+    if (op->at == op->made.conf->plugins_n)
         add_finish(op);
     else if (op_exec(op, CNI_ADD, op->at, on_added, &start) < 0)
         add_failed(op, &start);

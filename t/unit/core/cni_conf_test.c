@@ -213,6 +213,34 @@ static void the_built_in_network(void **state)
     assert_string_equal(name, other);
 }
 
+static void a_portmap_without_ports_is_idle(void **state)
+{
+    static const struct {
+        const char *portmap, *runtime;
+        bool idle;
+    } rows[] = {
+        {"{\"type\":\"portmap\",\"capabilities\":{\"portMappings\":true}}", "{}", true},
+        {"{\"type\":\"portmap\",\"snat\":true,\"capabilities\":{\"portMappings\":true}}", "{\"dns\":{}}", true},
+        {"{\"type\":\"portmap\",\"capabilities\":{\"portMappings\":true}}", "{\"portMappings\":[]}", false},
+        {"{\"type\":\"portmap\",\"snat\":\"yes\"}", "{}", false}, /* the plugin refuses it */
+        {"{\"type\":\"portmap\",\"markMasqBit\":99}", "{}", false},
+        {"{\"type\":\"portmap\",\"runtimeConfig\":{}}", "{}", false},
+        {"{\"type\":\"firewall\"}", "{}", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        cleanup_free char *text = mem_printf("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"plugins\":[%s,%s]}",
+                                             rows[i].portmap, rows[i].portmap);
+        struct cni_conf *c = parse(text);
+        json_t *runtime = json_loads(rows[i].runtime, 0, NULL);
+        if (cni_plugin_is_idle(c, 1, runtime) != rows[i].idle || cni_plugin_is_idle(c, 0, runtime))
+            fail_msg("%s with %s", rows[i].portmap, rows[i].runtime);
+        json_decref(runtime);
+        cni_conf_unref(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +251,7 @@ int main(void)
         cmocka_unit_test(errors_name_file_and_key),
         cmocka_unit_test(limits),
         cmocka_unit_test(the_built_in_network),
+        cmocka_unit_test(a_portmap_without_ports_is_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -829,6 +829,35 @@ static void times(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* What cni_plugin_is_idle() says of it: such a call prints what it was given, and its DEL starts nothing and says nothing. */
+static void portmap_without_ports_is_the_identity(void **state)
+{
+    static const char prev[] = "{\"cniVersion\":\"1.0.0\",\"interfaces\":[{\"name\":\"eth0\",\"sandbox\":\"/x\"}],"
+                               "\"ips\":[{\"interface\":0,\"address\":\"10.1.2.3/16\",\"gateway\":\"10.1.0.1\"}],"
+                               "\"routes\":[{\"dst\":\"0.0.0.0/0\"}],\"dns\":{}}";
+    char out[4096];
+
+    (void)state;
+    for (int del = 0; del < 2; del++) {
+        cleanup_free char *command = mem_printf(
+            "echo '{\"cniVersion\":\"1.0.0\",\"name\":\"x\",\"type\":\"portmap\",\"prevResult\":%s}' | CNI_COMMAND=%s "
+            "CNI_CONTAINERID=a CNI_NETNS=/x CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni PATH=/none /usr/lib/cni/portmap",
+            prev, del ? "DEL" : "ADD"); /* without a PATH it would find no iptables */
+        FILE *f = popen(command, "r");
+        assert_non_null(f);
+        size_t n = fread(out, 1, sizeof(out) - 1, f);
+        assert_int_equal(pclose(f), 0);
+        out[n] = '\0';
+        json_t *got = json_loads(out, 0, NULL), *want = json_loads(prev, 0, NULL);
+        if (del)
+            assert_string_equal(out, "");
+        else if (!json_equal(got, want))
+            fail_msg("%s is not %s", out, prev);
+        json_decref(got);
+        json_decref(want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -846,6 +875,7 @@ int main(void)
         T(refused_before_anything_runs),
         T(the_directory),
         T(several_pods_at_once),
+        T(portmap_without_ports_is_the_identity),
         T(times),
     };
     struct err err;

@@ -848,13 +848,13 @@ static void portmap_without_ports_is_the_identity(void **state)
         size_t n = fread(out, 1, sizeof(out) - 1, f);
         assert_int_equal(pclose(f), 0);
         out[n] = '\0';
-        json_t *got = json_loads(out, 0, NULL), *want = json_loads(prev, 0, NULL);
+        json_t *printed = json_loads(out, 0, NULL), *given = json_loads(prev, 0, NULL);
         if (del)
             assert_string_equal(out, "");
-        else if (!json_equal(got, want))
+        else if (!json_equal(printed, given))
             fail_msg("%s is not %s", out, prev);
-        json_decref(got);
-        json_decref(want);
+        json_decref(printed);
+        json_decref(given);
     }
 }
 

@@ -5,7 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-enum { BACKLOG = 128, KEEPALIVE_IDLE_S = 60, KEEPALIVE_EVERY_S = 20, KEEPALIVE_PROBES = 3 };
+enum { BACKLOG = 1024, KEEPALIVE_IDLE_S = 60, KEEPALIVE_EVERY_S = 20, KEEPALIVE_PROBES = 3 };
 
 static int parse_address(const char *address, uint16_t port, struct sockaddr_storage *a, socklen_t *n,
                          struct err *err)

@@ -5,6 +5,7 @@
  *     | <------------- GREETING ---|   then one CONTAINER for each that it has, with its descriptors,
  *     | <------------ CONTAINER ---|   then an EXIT for each exit that was not forgotten
  *     |-- CREATE, REOPEN_LOG, ... ->|
+ *     | <------------- GREETING ---|   again when its flags have changed; nothing follows it
  *     | <---------------- REPLY ---|   with the request's seq; later ones may overtake a CREATE
  *     | <----------------- EXIT ---|   whenever a container ends
  *

@@ -222,8 +222,8 @@ static void set_up(const char *dir, const char *cgroup)
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         fail("cannot become", "child subreaper");
     lower_oom_score_adj();
-    if (cgroup && !cgroup_enter(cgroup, &keeper.home))
-        keeper.flags |= KEEPER_NO_CGROUP;
+    if (cgroup)
+        keeper.home = cgroup_home();
     keeper.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (keeper.epoll < 0 || chdir(dir) < 0)
         fail("cannot enter", dir);
@@ -247,6 +247,15 @@ static void tell_ready(void)
     for (int fd = 0; fd < 3; fd++)
         dup2(null, fd);
     close(null);
+}
+
+static void enter_cgroup(const char *path)
+{
+    keeper.mover = cgroup_enter(path);
+    if (keeper.mover > 0)
+        return;
+    keeper.mover = 0;
+    keeper.flags |= KEEPER_NO_CGROUP;
 }
 
 static int wait_ms(bool busy)
@@ -283,7 +292,7 @@ static void run(void)
     struct epoll_event e; /* one at a time: handling it may free the owner of the next */
     bool busy = true;     /* the buffers have pages */
 
-    while (!keeper.quit) {
+    while (!keeper.quit || keeper.mover) {
         int n = epoll_wait(keeper.epoll, &e, 1, wait_ms(busy));
         if (n > 0) {
             struct source *s = e.data.ptr;
@@ -322,8 +331,11 @@ int main(int argc, char **argv)
     keeper.sink_limit_ms = limit ? text_number(limit) : SINK_LIMIT_MS;
     if (keeper.sink_limit_ms <= 0)
         fail("--sink-limit-ms wants a number of milliseconds above 0", NULL);
-    set_up(dir, option(argc, argv, "--cgroup"));
+    const char *cgroup = option(argc, argv, "--cgroup");
+    set_up(dir, cgroup);
     tell_ready();
+    if (cgroup)
+        enter_cgroup(cgroup);
     run();
     unlinkat(keeper.dir, "keeper.sock", 0);
     return 0;

@@ -60,6 +60,7 @@ struct keeper {
     struct source listener, signals, client;
     struct container *containers;
     int creating; /* commands that run: their orphans are not reaped blindly, one of them may be a container */
+    pid_t mover;  /* the child that moves us into the pod's cgroup; 0: none */
     int home;     /* where commands run, out of the pod's cgroup; -1: in it */
     bool quit, reap;
     uint32_t flags;        /* of the greeting */
@@ -99,6 +100,7 @@ ssize_t read_text(int dir, const char *path, char *buf,
 /* keeper_msg.c */
 void client_on_ready(struct source *s, uint32_t events);
 void client_greet(void);
+void send_flags(void); /* they have changed since the greeting */
 void send_reply(uint32_t seq, int grpc, const char *message);
 void send_created(struct container *c);
 void send_exit(const struct container *c); /* when a daemon is connected */
@@ -142,7 +144,8 @@ int64_t relay_deadline(void); /* CLOCK_MONOTONIC, ms; INT64_MAX: none */
 void relay_timeouts(int64_t t);
 
 /* keeper_cgroup.c */
-/* ret_home: cgroup.procs of where we were before, as far as processors are concerned; -1: not known */
-bool cgroup_enter(const char *path, int *ret_home);
+/* cgroup.procs of where we are before we move, as far as processors are concerned; -1: not known */
+int cgroup_home(void);
+pid_t cgroup_enter(const char *path); /* the child that does it; its exit status 0: done. -1: none */
 void oom_watch(struct container *c);
 bool oom_read(struct container *c); /* false: its group is gone */

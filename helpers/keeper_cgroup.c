@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@ static bool make_directories(char *path, size_t from)
     return mkdir(path, 0755) == 0 || errno == EEXIST;
 }
 
-static bool enter(const char *hierarchy, const char *path, const char *leaf)
+static bool enter(const char *hierarchy, const char *path, const char *leaf, pid_t pid)
 {
     char *dir = scratch; /* not the stack: its pages stay */
     struct text t;
@@ -34,7 +36,14 @@ static bool enter(const char *hierarchy, const char *path, const char *leaf)
         return false;
     strcpy(dir + t.len, "/cgroup.procs");
     cleanup_close int fd = open(dir, O_WRONLY | O_CLOEXEC);
-    return fd >= 0 && write(fd, "0", 1) == 1; /* 0: the writer itself */
+    text_init(&t, dir, PATH_MAX);
+    text_add_number(&t, pid);
+    return fd >= 0 && write(fd, dir, t.len) == (ssize_t)t.len;
+}
+
+static bool is_v2(void)
+{
+    return access(CGROUP_ROOT "/cgroup.controllers", F_OK) == 0;
 }
 
 /* The value of the line of /proc/PID/cgroup ("4:memory:/a", v2 "0::/a") that names the controller. */
@@ -59,8 +68,9 @@ static bool find_line(const char *text, const char *controller, const char **ret
 }
 
 /* Where we are, for what must not be slowed down by the pod's limit: v1's cpu hierarchy, or the only one. -1: not known. */
-static int open_home(bool v2)
+int cgroup_home(void)
 {
+    bool v2 = is_v2();
     const char *path;
     char *file = scratch + sizeof(scratch) / 2;
     size_t len;
@@ -76,26 +86,41 @@ static int open_home(bool v2)
     return open(file, O_WRONLY | O_CLOEXEC);
 }
 
-bool cgroup_enter(const char *path, int *ret_home)
+static bool enter_all(const char *path, pid_t pid)
 {
     /* those that account for what a keeper costs; its memory is the pod's */
     static const char *const v1[] = {CGROUP_ROOT "/memory", CGROUP_ROOT "/cpu", CGROUP_ROOT "/cpuacct",
                                      CGROUP_ROOT "/pids"};
-    bool ok = true, any = false, v2 = access(CGROUP_ROOT "/cgroup.controllers", F_OK) == 0;
+    bool ok = true, any = false;
 
     if (path[0] != '/' || strstr(path, "/../"))
         return false;
-    *ret_home = open_home(v2);
     /* v2 lets no process live in a group that has controllers on for its children: a leaf of our own */
-    if (v2)
-        return enter(CGROUP_ROOT, path, "/cricket-keeper");
+    if (is_v2())
+        return enter(CGROUP_ROOT, path, "/cricket-keeper", pid);
     for (size_t i = 0; i < countof(v1); i++) {
         if (access(v1[i], F_OK) != 0)
             continue;
         any = true;
-        ok = enter(v1[i], path, "") && ok;
+        ok = enter(v1[i], path, "", pid) && ok;
     }
     return any && ok;
+}
+
+/*
+ * Moving a process takes the kernel a grace period of RCU, some 10 ms, which the starting pod would have to wait for: a
+ * child writes our number instead.
+ */
+pid_t cgroup_enter(const char *path)
+{
+    pid_t keeper_pid = getpid(), mover = fork();
+
+    if (mover != 0)
+        return mover;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not make the group again when we and the pod are gone */
+    if (getppid() != keeper_pid)
+        _exit(1);
+    _exit(enter_all(path, keeper_pid) ? 0 : 1);
 }
 
 static void oom_on_ready(struct source *s, uint32_t events)

@@ -239,6 +239,14 @@ static void dispatch(pid_t pid, int status)
     while (c && c->command != pid && (c->pid != pid || c->pidfd.fd >= 0))
         c = c->next;
     keeper.reap = true; /* look again: a command that ended names a container that may have ended too */
+    if (pid == keeper.mover) {
+        keeper.mover = 0;
+        if (status != 0) {
+            keeper.flags |= KEEPER_NO_CGROUP;
+            send_flags();
+        }
+        return;
+    }
     if (!c)
         return; /* an orphan */
     if (c->command == pid)
@@ -278,6 +286,7 @@ void reap(void)
             reap_any();
             continue;
         }
+        reap_one(keeper.mover);
         for (struct container *c = keeper.containers; c; c = c->next) {
             becomes_ours(c);
             if (c->pidfd.fd < 0 && reap_one(c->command ? c->command : c->pid))

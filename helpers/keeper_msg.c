@@ -108,6 +108,15 @@ void send_exit(const struct container *c)
     send_message(&b, NULL, 0);
 }
 
+void send_flags(void)
+{
+    struct keeper_greeting_msg m = {.head = {.type = KEEPER_GREETING}, .pid = getpid(), .flags = keeper.flags};
+    struct keeper_builder b;
+
+    keeper_build(&b, answer, sizeof(answer), &m, sizeof(m));
+    send_message(&b, NULL, 0);
+}
+
 void client_greet(void)
 {
     struct keeper_greeting_msg m = {.head = {.type = KEEPER_GREETING}, .pid = getpid(), .flags = keeper.flags};

@@ -247,10 +247,8 @@ static void on_greeting(struct keeper *k, struct answer *a)
     static bool said_oom_adj;
     struct keeper_greeting_msg m;
 
-    if (!keeper_msg_read(a->buf, a->len, &m, sizeof(m)) || k->phase != KEEPER_GREETS)
+    if (!keeper_msg_read(a->buf, a->len, &m, sizeof(m)))
         return;
-    k->pid = m.pid;
-    k->to_come = m.containers;
     if (m.flags & KEEPER_NO_CGROUP)
         log_warn("the keeper in %s could not move to its pod's cgroup: its memory counts as the daemon's",
                  k->dir);
@@ -258,6 +256,10 @@ static void on_greeting(struct keeper *k, struct answer *a)
         said_oom_adj = true;
         log_warn("keepers keep the daemon's oom_score_adj: lowering it needs CAP_SYS_RESOURCE");
     }
+    if (k->phase != KEEPER_GREETS)
+        return; /* another one tells of changed flags only */
+    k->pid = m.pid;
+    k->to_come = m.containers;
     for (size_t i = 0; i < k->boxes_n; i++)
         k->boxes[i]->seen = false;
     if (k->to_come == 0)

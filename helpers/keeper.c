@@ -292,7 +292,7 @@ static void run(void)
     struct epoll_event e; /* one at a time: handling it may free the owner of the next */
     bool busy = true;     /* the buffers have pages */
 
-    while (!keeper.quit || keeper.mover) {
+    while (!keeper.quit) {
         int n = epoll_wait(keeper.epoll, &e, 1, wait_ms(busy));
         if (n > 0) {
             struct source *s = e.data.ptr;

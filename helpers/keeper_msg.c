@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -205,6 +206,9 @@ static void on_quit(struct request *r, struct keeper_strings *s)
             send_reply(r->head.seq, GRPC_FAILED_PRECONDITION, "a container runs; stop it first");
             return;
         }
+    /* it must not make the pod's cgroup again after this answer. There is nothing else to do for us meanwhile */
+    if (keeper.mover)
+        waitpid(keeper.mover, NULL, 0);
     send_reply(r->head.seq, GRPC_OK, "");
     keeper.quit = true;
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include "cli/cli.h"
 
+extern const struct command cmd_attach;
 extern const struct command cmd_doctor;
 extern const struct command cmd_exec;
 extern const struct command cmd_help;
@@ -12,6 +13,7 @@ extern const struct command cmd_inspect;
 extern const struct command cmd_logs;
 extern const struct command cmd_pods;
 extern const struct command cmd_ps;
+extern const struct command cmd_port_forward;
 extern const struct command cmd_pull;
 extern const struct command cmd_rm;
 extern const struct command cmd_run;

@@ -25,11 +25,11 @@ static const struct opt opts[] = {
 enum { ASK_TIMES = 40, ASK_MS = 50 }; /* a runtime may end the stream a moment before it knows the exit */
 
 /* The exit code of a container whose output has ended; 0 where it goes on without us. */
-static int exit_code_of(struct cli *cli, const char *id, struct err *err)
+static int exit_code_of(struct cli *cli, const struct target *t, struct err *err)
 {
     Runtime__V1__ContainerStatusRequest req = RUNTIME__V1__CONTAINER_STATUS_REQUEST__INIT;
 
-    req.container_id = (char *)id;
+    req.container_id = (char *)t->id;
     for (int i = 0; i < ASK_TIMES; i++) {
         cleanup_reply Runtime__V1__ContainerStatusResponse *r = NULL;
         int rc = cri_call(cli, "ContainerStatus", &req, &r, err);
@@ -39,6 +39,7 @@ static int exit_code_of(struct cli *cli, const char *id, struct err *err)
             return r->status->exit_code & 0xff;
         poll(NULL, 0, ASK_MS);
     }
+    fprintf(stderr, "cricket attach: the runtime ended the connection; container %s goes on\n", t->name);
     return EXIT_OK;
 }
 
@@ -92,7 +93,7 @@ static int run(struct cli *cli, void *data, int argc, char **argv, struct err *e
     if ((rc = attach(cli, args, &keys, &t, &end, err)) < 0)
         return rc;
     if (end.how == SESSION_EXITED)
-        return exit_code_of(cli, t.id, err);
+        return exit_code_of(cli, &t, err);
     return session_exit_code(&end, "attach");
 }
 

@@ -6,19 +6,12 @@
  * listeners' queues.
  */
 #pragma once
+#include "cli/forward_port.h"
 #include "core/err.h"
 #include <stddef.h>
 #include <stdint.h>
 
 enum { FORWARD_PORTS_MAX = 64, FORWARD_MAX = 512 };
-
-struct forward_port {
-    uint16_t local; /* 0: any free one */
-    uint16_t remote;
-};
-
-/* "8080:80", "80" (the same here), ":80" and "0:80" (any free one here). Errors (INVALID_ARGUMENT) name it. */
-int forward_port_parse(const char *text, struct forward_port *ret, struct err *err) must_check;
 
 struct forward_options {
     const char *address; /* to listen on: an IPv4 or IPv6 address */

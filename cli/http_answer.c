@@ -64,7 +64,7 @@ static char *slot_of(struct http_answer *a, const char *name, size_t n)
     return NULL;
 }
 
-static int take_header(const char *p, size_t n, struct http_answer *a, struct err *err)
+static int take_field(const char *p, size_t n, struct http_answer *a, struct err *err)
 {
     const char *colon = memchr(p, ':', n);
 
@@ -98,7 +98,7 @@ ssize_t http_answer_parse(const char *p, size_t n, struct http_answer *ret, stru
         if (at == 0)
             rc = take_status(p, (size_t)len, &a, err);
         else if (len > 0)
-            rc = take_header(p + at, (size_t)len, &a, err);
+            rc = take_field(p + at, (size_t)len, &a, err);
         else {
             *ret = a;
             return (ssize_t)(at + next);

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum phase { CONNECTING, SHAKING_HANDS, CONNECTED };
+enum phase { DIALING, SHAKING_HANDS, CONNECTED };
 
 struct stream_socket {
     int fd;
@@ -199,7 +199,7 @@ static int check_connected(struct stream_socket *s, struct err *err)
 
 int stream_socket_connect(struct stream_socket *s, struct err *err)
 {
-    if (s->phase == CONNECTING) {
+    if (s->phase == DIALING) {
         int rc = check_connected(s, err);
         if (rc <= 0)
             return rc;
@@ -224,7 +224,7 @@ int stream_socket_fd(const struct stream_socket *s)
 
 short stream_socket_events(const struct stream_socket *s, bool reads, bool writes)
 {
-    if (s->phase == CONNECTING)
+    if (s->phase == DIALING)
         return POLLOUT;
     if (s->phase == SHAKING_HANDS)
         return s->read_wants;

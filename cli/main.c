@@ -42,7 +42,7 @@ void command_help(const struct command *c)
     if (!c) {
         printf("Usage: cricket [--endpoint ADDRESS] [--timeout TIME] COMMAND ...\n\nCommands:\n");
         for (size_t i = 0; (c = command_at(i)); i++)
-            printf("  %-9s %s\n", c->name, c->summary);
+            printf("  %-12s %s\n", c->name, c->summary);
         printf("\nOptions of every command:\n");
         print_opts(cli_opts);
         printf("\n`cricket help COMMAND` says more.\n");

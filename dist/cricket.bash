@@ -4,12 +4,12 @@ _cricket()
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} list
 
     if ((COMP_CWORD == 1)); then
-        list=$(cricket help 2> /dev/null | sed -n 's/^  \([a-z]\+\) .*/\1/p')
+        list=$(cricket help 2> /dev/null | sed -n 's/^  \([a-z-]\+\) .*/\1/p')
     elif [[ $word == -* ]]; then
-        list=$(cricket help "$command" 2> /dev/null | grep -o -- '--[a-z]\+')
+        list=$(cricket help "$command" 2> /dev/null | grep -o -- '--[a-z][a-z-]*')
     else
         case $command in
-        logs | exec | inspect | stop | rm)
+        logs | exec | attach | port-forward | inspect | stop | rm)
             list=$(cricket ps -a 2> /dev/null | awk 'NR > 1 { print $1 }'; cricket pods 2> /dev/null | awk 'NR > 1 { print $1 }')
             ;;
         run)
@@ -19,7 +19,7 @@ _cricket()
             list='import ls rm'
             ((COMP_CWORD > 2)) && { COMPREPLY=($(compgen -f -- "$word")); return; }
             ;;
-        help) list=$(cricket help 2> /dev/null | sed -n 's/^  \([a-z]\+\) .*/\1/p') ;;
+        help) list=$(cricket help 2> /dev/null | sed -n 's/^  \([a-z-]\+\) .*/\1/p') ;;
         esac
     fi
     COMPREPLY=($(compgen -W "$list" -- "$word"))

@@ -102,7 +102,7 @@ is json('inspect', 'web')->{status}{id}, $id, 'inspect by name';
 is json('inspect', substr $id, 0, 8)->{status}{metadata}{name}, 'web', 'inspect by the start of an id';
 gives(['inspect', 'nobody'], 1, qr/no container, pod or image/, 'inspect of nothing');
 gives(['exec', 'web', 'sh', '-c', 'echo in; exit 5'], 5, qr/^in$/m, 'exec');
-gives(['exec', '-it', 'web', 'sh'], 2, qr/not built yet/, 'exec -it');
+gives(['exec', '-it', 'web', 'sh'], 2, qr/-t needs a terminal/, 'exec -it without a terminal');
 wait_for('some lines', sub { (cricket('logs', 'web'))[1] =~ /line 3/ });
 my ($code, $tail) = cricket('logs', '--tail', '2', 'web');
 is scalar(() = $tail =~ /^line \d+$/mg), 2, 'logs --tail';

@@ -3,7 +3,6 @@
 #include "core/mem.h"
 #include "core/quote.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -26,22 +25,6 @@ struct forward {
 
 /* ---- listening ---- */
 
-static const char *shown(const struct sockaddr_storage *a, char text[static INET6_ADDRSTRLEN + 10])
-{
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
-    char host[INET6_ADDRSTRLEN] = "";
-
-    if (a->ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-        snprintf(text, INET6_ADDRSTRLEN + 10, "[%s]:%u", host, ntohs(v6->sin6_port));
-    } else {
-        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-        snprintf(text, INET6_ADDRSTRLEN + 10, "%s:%u", host, ntohs(v4->sin_port));
-    }
-    return text;
-}
-
 static int bound(const char *address, uint16_t local, const struct addrinfo *a, int *ret_fd, struct err *err)
 {
     cleanup_close int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -59,12 +42,28 @@ static int bound(const char *address, uint16_t local, const struct addrinfo *a, 
     return 0;
 }
 
+/* Which port it became, where any was asked for. */
+static int tell(int fd, uint16_t remote, struct err *err)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof(a);
+    char host[NI_MAXHOST], port[PORT_DIGITS + 1];
+
+    if (getsockname(fd, (struct sockaddr *)&a, &n) < 0)
+        return err_sys(err, errno, "getsockname");
+    if (getnameinfo((const struct sockaddr *)&a, n, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return err_set(err, GRPC_INTERNAL, 0, "the address of a listener is neither IPv4 nor IPv6");
+    bool v6 = a.ss_family == AF_INET6;
+    printf("Forwarding from %s%s%s:%s -> %u\n", v6 ? "[" : "", host, v6 ? "]" : "", port, remote);
+    fflush(stdout);
+    return 0;
+}
+
 static int listen_on(struct forward *f, const struct forward_port *port, struct err *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    char service[PORT_DIGITS + 1], text[INET6_ADDRSTRLEN + 10];
-    struct sockaddr_storage address = {0};
-    socklen_t n = sizeof(address);
+    char service[PORT_DIGITS + 1];
     struct addrinfo *a = NULL;
     int fd = -1;
 
@@ -77,11 +76,7 @@ static int listen_on(struct forward *f, const struct forward_port *port, struct 
     if (rc < 0)
         return rc;
     f->listeners[f->listeners_n++] = fd;
-    if (getsockname(fd, (struct sockaddr *)&address, &n) < 0)
-        return err_sys(err, errno, "getsockname");
-    printf("Forwarding from %s -> %u\n", shown(&address, text), port->remote);
-    fflush(stdout);
-    return 0;
+    return tell(fd, port->remote, err);
 }
 
 /* ---- connections ---- */

@@ -145,7 +145,7 @@ int http_answer_check(const struct http_answer *answer, const char *key, const c
 
 int http_answer_refusal(const struct http_answer *answer, const char *body, size_t n, struct err *err)
 {
-    char text[BODY_SHOWN + 1];
+    char text[BODY_SHOWN + 1] = "";
     size_t len = 0, first = 0;
 
     if (answer->chunked && line_at(body, n, &first) < 0) /* the first chunk's size */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { STATUS_DIGITS = 3, BODY_SHOWN = 300 };
+enum { STATUS_DIGITS = 3, LENGTH_DIGITS = 9, BODY_SHOWN = 300 };
 
 static int malformed(const char *what, const char *line, size_t n, struct err *err)
 {
@@ -45,6 +45,11 @@ static int take_status(const char *p, size_t n, struct http_answer *a, struct er
     return 0;
 }
 
+static bool is_named(const char *p, size_t n, const char *name)
+{
+    return strlen(name) == n && !strncasecmp(p, name, n);
+}
+
 static char *slot_of(struct http_answer *a, const char *name, size_t n)
 {
     const struct {
@@ -59,9 +64,23 @@ static char *slot_of(struct http_answer *a, const char *name, size_t n)
     };
 
     for (size_t i = 0; i < countof(slots); i++)
-        if (strlen(slots[i].name) == n && !strncasecmp(name, slots[i].name, n))
+        if (is_named(name, n, slots[i].name))
             return slots[i].to;
     return NULL;
+}
+
+static long length_of(const char *p, size_t n)
+{
+    long v = 0;
+
+    if (n == 0 || n > LENGTH_DIGITS)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return -1;
+        v = v * 10 + p[i] - '0';
+    }
+    return v;
 }
 
 static int take_field(const char *p, size_t n, struct http_answer *a, struct err *err)
@@ -82,14 +101,16 @@ static int take_field(const char *p, size_t n, struct http_answer *a, struct err
                  (int)(len < HTTP_VALUE_SIZE ? len : HTTP_VALUE_SIZE), v);
     else if (to)
         keep(to, v, len);
-    if (name == strlen("transfer-encoding") && !strncasecmp(p, "transfer-encoding", name))
+    if (is_named(p, name, "transfer-encoding"))
         a->chunked = true;
+    if (is_named(p, name, "content-length"))
+        a->length = length_of(v, len);
     return 0;
 }
 
 ssize_t http_answer_parse(const char *p, size_t n, struct http_answer *ret, struct err *err)
 {
-    struct http_answer a = {0};
+    struct http_answer a = {.length = -1};
     size_t at = 0, next;
     ssize_t len;
     int rc;
@@ -141,6 +162,15 @@ int http_answer_check(const struct http_answer *answer, const char *key, const c
                        "the streaming server wants the extension %s, which was not offered",
                        QUOTED(answer->extensions));
     return 0;
+}
+
+bool http_answer_body_is_whole(const struct http_answer *answer, const char *body, size_t n)
+{
+    static const char last[] = "\n0\r\n\r\n"; /* of chunks; a first one of no bytes is whole without it */
+
+    if (answer->chunked)
+        return (n >= 5 && !memcmp(body, last + 1, 5)) || memmem(body, n, last, sizeof(last) - 1);
+    return answer->length >= 0 && n >= (size_t)answer->length;
 }
 
 int http_answer_refusal(const struct http_answer *answer, const char *body, size_t n, struct err *err)

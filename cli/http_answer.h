@@ -16,6 +16,7 @@ enum {
 struct http_answer {
     int status;
     bool chunked;
+    long length; /* Content-Length; -1: none, or none that is a number below 1 GB */
     char reason[HTTP_VALUE_SIZE];
     char upgrade[HTTP_VALUE_SIZE];
     char connection[HTTP_VALUE_SIZE];
@@ -30,6 +31,9 @@ ssize_t http_answer_parse(const char *p, size_t n, struct http_answer *ret, stru
 /* Whether a 101 is the upgrade asked for with this Sec-WebSocket-Key and this list of protocols. */
 int http_answer_check(const struct http_answer *answer, const char *key, const char *protocols,
                       struct err *err) must_check;
+
+/* Whether these are the first n bytes of a body that is whole: servers keep the connection open behind it. */
+bool http_answer_body_is_whole(const struct http_answer *answer, const char *body, size_t n);
 
 /* Another status than 101 as an error; body is the beginning of its text. Returns a negative errno, always. */
 int http_answer_refusal(const struct http_answer *answer, const char *body, size_t n, struct err *err);

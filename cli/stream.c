@@ -170,6 +170,11 @@ static int refusal(const struct stream *s, struct err *err)
     return http_answer_refusal(&s->answer, (const char *)s->in + s->in_at, s->in_n, err);
 }
 
+static bool body_is_whole(const struct stream *s)
+{
+    return http_answer_body_is_whole(&s->answer, (const char *)s->in + s->in_at, s->in_n);
+}
+
 static int read_answer(struct stream *s, struct err *err)
 {
     for (;;) {
@@ -182,7 +187,7 @@ static int read_answer(struct stream *s, struct err *err)
             if (rc != STREAM_NOTHING)
                 return rc;
         }
-        if (s->refused && s->in_n >= BODY_MAX)
+        if (s->refused && (s->in_n >= BODY_MAX || body_is_whole(s)))
             return refusal(s, err);
         int rc = fill(s, err);
         if (s->refused && rc < 0)

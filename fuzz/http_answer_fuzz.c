@@ -20,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (http_answer_check(&a, "dGhlIHNhbXBsZSBub25jZQ==", "v5.channel.k8s.io, v4.channel.k8s.io", &err) == 0 &&
         !header_has_token("v5.channel.k8s.io, v4.channel.k8s.io", a.protocol))
         abort();
+    if (http_answer_body_is_whole(&a, p + head, 0) && a.length != 0)
+        abort();
     if (http_answer_refusal(&a, p + head, size - (size_t)head, &err) >= 0)
         abort();
     return 0;

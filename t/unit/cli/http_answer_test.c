@@ -140,6 +140,34 @@ static void tells_refusals(void **state)
     }
 }
 
+static void knows_the_end_of_a_body(void **state)
+{
+    static const struct {
+        const char *header, *body;
+        bool whole;
+    } rows[] = {
+        {"Content-Length: 5\r\n", "12345", true},
+        {"content-length:5\r\n", "1234", false},
+        {"Content-Length: 0\r\n", "", true},
+        {"Content-Length: -1\r\n", "12345", false},
+        {"Content-Length: 9999999999\r\n", "12345", false},
+        {"", "12345", false},
+        {"Transfer-Encoding: chunked\r\n", "5\r\n12345\r\n0\r\n\r\n", true},
+        {"Transfer-Encoding: chunked\r\n", "0\r\n\r\n", true},
+        {"Transfer-Encoding: chunked\r\n", "5\r\n12345\r\n", false},
+        {"Transfer-Encoding: chunked\r\n", "", false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < countof(rows); i++) {
+        cleanup_free char *head = mem_printf("HTTP/1.1 404 Not Found\r\n%s\r\n", rows[i].header);
+        struct http_answer a;
+        struct err err = {0};
+        assert_true(http_answer_parse(head, strlen(head), &a, &err) > 0);
+        assert_int_equal(http_answer_body_is_whole(&a, rows[i].body, strlen(rows[i].body)), rows[i].whole);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +177,7 @@ int main(void)
         cmocka_unit_test(has_a_limit),
         cmocka_unit_test(bounds_values),
         cmocka_unit_test(tells_refusals),
+        cmocka_unit_test(knows_the_end_of_a_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

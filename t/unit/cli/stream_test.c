@@ -311,6 +311,23 @@ static void tells_refusals_and_faults(void **state)
     }
 }
 
+/* A server that keeps the connection open behind its refusal is not waited for. */
+static void sees_the_end_of_a_refusal(void **state)
+{
+    static const char answer[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nno\r\n\n";
+    struct server *s = *state;
+    struct stream *c = opened(s);
+    struct stream_piece p;
+    struct err err = {0};
+
+    take_request(s, c);
+    say(s, answer, sizeof(answer) - 1);
+    assert_true(next(c, &p, &err) < 0);
+    assert_int_equal(err.grpc, GRPC_NOT_FOUND);
+    assert_true(stream_wait_ms(c) > 0);
+    stream_free(c);
+}
+
 static void gives_up(void **state)
 {
     struct server *s = *state;
@@ -358,6 +375,7 @@ int main(void)
         TEST(holds_what_is_not_taken),
         TEST(hears_the_last_words),
         TEST(tells_refusals_and_faults),
+        TEST(sees_the_end_of_a_refusal),
         TEST(gives_up),
         TEST(names_who_cannot_be_reached),
     };

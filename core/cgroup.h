@@ -57,6 +57,9 @@ int cgroup_slice_dir(const char *slice, char **ret_dir, struct err *err) must_ch
 char *cgroup_parent_dir(enum cgroup_driver driver, const char *parent);
 char *cgroup_container_dir(enum cgroup_driver driver, const char *parent, const char *id);
 
+/* The host path of dir in a hierarchy, whose mount may show only a part of it. Caller frees. */
+char *cgroup_dir_path(const struct cgroup_mount *m, const char *dir);
+
 /* The functions below wait for the kernel and walk directories: call them in a forked child (child_spec.run). */
 
 /* Makes dir in every hierarchy that the mounts show, cpuset inherited. Existing ones are fine. */

@@ -13,8 +13,7 @@
 
 enum { DEPTH_MAX = 8, DIRS_MAX = 1024, PROCS_MAX = 1 << 20, KILL_AT_ONCE = 4096, CPUSET_MAX = 4096 };
 
-/* Where dir is below a mount that may show only a part of its hierarchy. */
-static char *dir_path(const struct cgroup_mount *m, const char *dir)
+char *cgroup_dir_path(const struct cgroup_mount *m, const char *dir)
 {
     size_t n = strlen(m->root);
 
@@ -55,7 +54,7 @@ static void inherit_cpuset(int parent, int dir)
 
 static int make_in(const struct cgroup_mount *m, const char *dir, struct err *err)
 {
-    cleanup_free char *path = dir_path(m, dir);
+    cleanup_free char *path = cgroup_dir_path(m, dir);
     cleanup_close int at = open(m->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     char *save = NULL;
 
@@ -144,7 +143,7 @@ int cgroup_remove(const struct cgroups *c, const char *dir, struct err *err)
     if (is_root(dir))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "refusing to remove cgroup \"%s\"", dir);
     for (size_t i = 0; i < c->n; i++) {
-        cleanup_free char *path = dir_path(&c->mounts[i], dir);
+        cleanup_free char *path = cgroup_dir_path(&c->mounts[i], dir);
         struct walk w = {.leave = leave_remove, .dir = path, .err = r == 0 ? err : NULL};
         int one = walk_tree(&w, AT_FDCWD, path, 0);
         r = r < 0 ? r : one; /* the others all the same: the first error is the one that is told */
@@ -155,7 +154,7 @@ int cgroup_remove(const struct cgroups *c, const char *dir, struct err *err)
 bool cgroup_exists(const struct cgroups *c, const char *dir)
 {
     for (size_t i = 0; i < c->n; i++) {
-        cleanup_free char *path = dir_path(&c->mounts[i], dir);
+        cleanup_free char *path = cgroup_dir_path(&c->mounts[i], dir);
         if (access(path, F_OK) == 0)
             return true;
     }
@@ -181,7 +180,7 @@ static int leave_list(struct walk *w, int parent, const char *name)
 static const struct cgroup_mount *first_with(const struct cgroups *c, const char *dir, char **ret_path)
 {
     for (size_t i = 0; i < c->n; i++) {
-        cleanup_free char *path = dir_path(&c->mounts[i], dir);
+        cleanup_free char *path = cgroup_dir_path(&c->mounts[i], dir);
         if (access(path, F_OK) != 0)
             continue;
         *ret_path = steal_ptr(&path);
@@ -205,7 +204,7 @@ size_t cgroup_pids(const struct cgroups *c, const char *dir, pid_t *ret_pids, si
 static void thaw(const struct cgroups *c, const char *dir)
 {
     const struct cgroup_mount *m = cgroup_controller(c, "freezer");
-    cleanup_free char *path = m ? dir_path(m, dir) : NULL;
+    cleanup_free char *path = m ? cgroup_dir_path(m, dir) : NULL;
     cleanup_close int fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 
     if (fd >= 0)
@@ -215,7 +214,7 @@ static void thaw(const struct cgroups *c, const char *dir)
 static void kill_all(const struct cgroups *c, const char *dir, const pid_t *pids, size_t n)
 {
     const struct cgroup_mount *m = cgroup_unified(c);
-    cleanup_free char *path = m ? dir_path(m, dir) : NULL;
+    cleanup_free char *path = m ? cgroup_dir_path(m, dir) : NULL;
     cleanup_close int fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 
     if (c->kind == CGROUP_V2 && fd >= 0 && write_file(fd, "cgroup.kill", "1") == 0)

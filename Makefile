@@ -78,7 +78,7 @@ OBJ_GEN := $(GEN_C:.c=.o)
 .SECONDARY: $(GEN_C) $(GEN_H)
 -include $(wildcard dist/gen.mk)
 
-bins: $(BUILD)/cricketd $(BUILD)/cricket $(BUILD)/cricket-keeper $(BUILD)/cricket-unpack $(BUILD)/cricket-pause
+bins: $(BUILD)/cricketd $(BUILD)/cricket $(BUILD)/cricket-keeper $(BUILD)/cricket-unpack $(BUILD)/cricket-pause $(BUILD)/cricket-enter
 
 # proto/cri.proto -> $(BUILD)/gen/proto/cri.pb-c.[ch], included as "proto/cri.pb-c.h"
 $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto

@@ -12,7 +12,7 @@ install: bins
 	  $(DESTDIR)$(SYSCONFDIR)/cricket
 	install -m 0755 $(BUILD)/cricketd $(DESTDIR)$(SBINDIR)/cricketd
 	install -m 0755 $(BUILD)/cricket $(DESTDIR)$(BINDIR)/cricket
-	install -m 0755 $(BUILD)/cricket-keeper $(BUILD)/cricket-unpack $(BUILD)/cricket-pause $(DESTDIR)$(LIBEXECDIR)/
+	install -m 0755 $(BUILD)/cricket-keeper $(BUILD)/cricket-unpack $(BUILD)/cricket-pause $(BUILD)/cricket-enter $(DESTDIR)$(LIBEXECDIR)/
 	sed 's|@SBINDIR@|$(SBINDIR)|g' dist/cricketd.service > $(BUILD)/cricketd.service
 	install -m 0644 $(BUILD)/cricketd.service $(DESTDIR)$(UNITDIR)/cricketd.service
 	install -m 0644 dist/cricket.8 dist/cricketd.8 $(DESTDIR)$(MANDIR)/
@@ -23,6 +23,6 @@ install: bins
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/cricketd $(DESTDIR)$(BINDIR)/cricket $(DESTDIR)$(UNITDIR)/cricketd.service \
 	  $(DESTDIR)$(MANDIR)/cricket.8 $(DESTDIR)$(MANDIR)/cricketd.8 $(DESTDIR)$(COMPLDIR)/cricket $(DESTDIR)$(SYSCONFDIR)/cricket/config.yaml.example \
-	  $(addprefix $(DESTDIR)$(LIBEXECDIR)/,cricket-keeper cricket-unpack cricket-pause)
+	  $(addprefix $(DESTDIR)$(LIBEXECDIR)/,cricket-keeper cricket-unpack cricket-pause cricket-enter)
 	-rmdir $(DESTDIR)$(LIBEXECDIR)
 .PHONY: uninstall

@@ -22,6 +22,13 @@ $(BUILD)/cricket-pause: helpers/pause.c helpers/helpers.mk
 	@mkdir -p $(@D)
 	$(STATIC_CC) -o $@ helpers/pause.c
 
+# static in every build: the daemon runs a sealed copy of it, and it lives in other namespaces
+SRC_ENTER := $(sort $(wildcard helpers/enter*.c)) core/exec_plan.c
+HDR_ENTER := $(wildcard helpers/enter*.h) core/exec_plan.h core/enter_wire.h
+$(BUILD)/cricket-enter: $(SRC_ENTER) $(HDR_ENTER) helpers/helpers.mk
+	@mkdir -p $(@D)
+	$(STATIC_CC) -o $@ $(SRC_ENTER)
+
 $(BUILD)/cricket-unpack: $(call obj,$(SRC_UNPACK)) $(BUILD)/libcore.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ -larchive -lzstd -lz -lcrypto -lseccomp -lcap-ng $(ISAL_LIBS)
 $(BUILD)/helpers/unpack_decoders.o: CPPFLAGS_ALL += $(if $(ISAL_LIBS),-DHAVE_ISAL)
@@ -29,3 +36,4 @@ $(BUILD)/t/unit/loop/unpack_test: | $(BUILD)/cricket-unpack
 
 $(patsubst %,$(BUILD)/t/unit/loop/%_test,keeper keeper_attach keeper_slow_client keeper_stdin): | $(BUILD)/cricket-keeper
 $(BUILD)/t/unit/handlers/images_test: | $(BUILD)/cricket-unpack
+$(BUILD)/t/unit/loop/enter_test: | $(BUILD)/cricket-enter

@@ -1,6 +1,7 @@
 #include "loop/child.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "loop/capture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,19 +17,13 @@
  *  running ------------> exited -------------------------------------> done
  *     \___ pipes ended ___/
  */
-struct pump {
-    int fd; /* -1 when closed */
-    struct watch *watch;
-    struct buf *into;
-};
-
 struct child {
     struct loop *loop;
     pid_t pid;
     bool exited;
     bool own_group;
     int drain_ms;
-    struct pump out, err;
+    struct capture out, err;
     int in_fd;
     struct watch *in_watch;
     char *input;
@@ -44,19 +39,21 @@ enum { OUT_FD = 3 }; /* of a run function */
 
 extern char **environ;
 
+/* A child of another's making. */
+struct adopted {
+    pid_t pid;
+    void (*on_exit)(void *data, int status);
+    void *data;
+    UT_hash_handle hh;
+};
+
 static struct child *children;
+static struct adopted *adopted;
+static void (*stranger_hook)(void);
+static pid_t stranger; /* whose end is being looked into */
 static void (*orphan_hook)(void *data, int pid, int status);
 static void *orphan_data;
 static unsigned reaping_loop; /* its number; 0: none yet */
-
-static void pump_close(struct pump *p)
-{
-    watch_stop(p->watch);
-    p->watch = NULL;
-    if (p->fd >= 0)
-        close(p->fd);
-    p->fd = -1;
-}
 
 static void input_close(struct child *c)
 {
@@ -72,8 +69,8 @@ static void finish(void *data)
     struct child *c = data;
 
     timer_stop(&c->timer);
-    pump_close(&c->out);
-    pump_close(&c->err);
+    capture_stop(&c->out);
+    capture_stop(&c->err);
     input_close(c);
     c->on_done(c->data, &c->result);
     buf_done(&c->result.out);
@@ -82,42 +79,12 @@ static void finish(void *data)
     free(c);
 }
 
-static void maybe_finish(struct child *c)
+static void maybe_finish(void *data)
 {
-    if (c->exited && c->out.fd < 0 && c->err.fd < 0)
+    struct child *c = data;
+
+    if (c->exited && !capture_runs(&c->out) && !capture_runs(&c->err))
         finish(c);
-}
-
-static void on_output(struct child *c, struct pump *p)
-{
-    char chunk[16384];
-
-    for (int i = 0; i < 16; i++) { /* bounded: a flood must not hold the loop */
-        ssize_t n = read(p->fd, chunk, sizeof(chunk));
-        if (n > 0) {
-            buf_add(p->into, chunk, (size_t)n);
-            continue;
-        }
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        pump_close(p);
-        maybe_finish(c);
-        return;
-    }
-}
-
-static void on_out(void *data, int events)
-{
-    struct child *c = data;
-    (void)events;
-    on_output(c, &c->out);
-}
-
-static void on_err(void *data, int events)
-{
-    struct child *c = data;
-    (void)events;
-    on_output(c, &c->err);
 }
 
 static void on_input_room(void *data, int events)
@@ -163,10 +130,38 @@ static void on_exit_status(struct child *c, int status)
     c->exited = true;
     c->result.status = status;
     /* what is still in the pipes is read on the loop; a grandchild that holds one open gets drain_ms */
-    if (c->out.fd < 0 && c->err.fd < 0)
+    if (!capture_runs(&c->out) && !capture_runs(&c->err))
         finish(c);
     else
         timer_start(&c->timer, c->loop, c->drain_ms / 1000., on_drain_over, c);
+}
+
+static bool tell_adopter(pid_t pid, int status)
+{
+    struct adopted *a;
+
+    HASH_FIND(hh, adopted, &pid, sizeof(pid), a);
+    if (!a)
+        return false;
+    HASH_DEL(adopted, a);
+    a->on_exit(a->data, status);
+    free(a);
+    return true;
+}
+
+/* One that was not started here: adopted, or to be adopted by one who has not looked at its news yet, or an orphan. */
+static void on_other_exit(pid_t pid, int status)
+{
+    bool told = tell_adopter(pid, status);
+
+    if (!told && stranger_hook) {
+        stranger = pid;
+        stranger_hook();
+        stranger = 0;
+        told = tell_adopter(pid, status);
+    }
+    if (!told && orphan_hook)
+        orphan_hook(orphan_data, pid, status);
 }
 
 static void reap(void *data)
@@ -180,8 +175,8 @@ static void reap(void *data)
         HASH_FIND(hh, children, &pid, sizeof(pid), c);
         if (c)
             on_exit_status(c, status);
-        else if (orphan_hook)
-            orphan_hook(orphan_data, pid, status);
+        else
+            on_other_exit(pid, status);
         if (loop_turn_is_long(l)) { /* whoever waited for a child mostly starts another */
             loop_defer(l, reap, l);
             return;
@@ -210,6 +205,25 @@ void child_set_orphan_hook(struct loop *l, void (*fn)(void *data, int pid, int s
     orphan_hook = fn;
     orphan_data = data;
     reap_on(l);
+}
+
+void child_set_stranger_hook(struct loop *l, void (*fn)(void))
+{
+    stranger_hook = fn;
+    reap_on(l);
+}
+
+int child_adopt(struct loop *l, int pid, void (*on_exit)(void *data, int status), void *data)
+{
+    siginfo_t info;
+
+    reap_on(l);
+    if (pid != stranger && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return -errno;
+    struct adopted *a = mem_new(struct adopted);
+    *a = (struct adopted){.pid = pid, .on_exit = on_exit, .data = data};
+    HASH_ADD(hh, adopted, pid, sizeof(a->pid), a);
+    return 0;
 }
 
 size_t child_count(void)
@@ -270,14 +284,17 @@ static int spawn_program(const struct child_spec *s, const int fds[3], pid_t *re
         else
             posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
     }
+    if (s->fd3 > 0)
+        posix_spawn_file_actions_adddup2(&actions, s->fd3, 3);
     posix_spawnattr_init(&attr);
     posix_spawnattr_setsigdefault(&attr, &all);
     posix_spawnattr_setsigmask(&attr, &none);
     if (s->new_session)
         flags |= POSIX_SPAWN_SETSID;
     posix_spawnattr_setflags(&attr, flags);
-    int r = posix_spawnp(ret_pid, s->argv[0], &actions, &attr, (char *const *)(uintptr_t)s->argv,
-                         s->envp ? (char *const *)(uintptr_t)s->envp : environ);
+    int r =
+        posix_spawnp(ret_pid, s->file ? s->file : s->argv[0], &actions, &attr,
+                     (char *const *)(uintptr_t)s->argv, s->envp ? (char *const *)(uintptr_t)s->envp : environ);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
     return -r;
@@ -331,14 +348,10 @@ static struct child *make(struct loop *l, const struct child_spec *spec, pid_t p
     c->own_group = spec->new_session;
     c->drain_ms = spec->drain_ms ? spec->drain_ms : 200;
     c->in_fd = ours[0];
-    c->out = (struct pump){.fd = ours[1], .into = &c->result.out};
-    c->err = (struct pump){.fd = ours[2], .into = &c->result.err};
     c->result.out.max = spec->out_max ? spec->out_max : (size_t)1 << 20;
     c->result.err.max = spec->err_max ? spec->err_max : (size_t)64 << 10;
-    if (c->out.fd >= 0)
-        c->out.watch = watch_start(l, c->out.fd, WATCH_READ, on_out, c);
-    if (c->err.fd >= 0)
-        c->err.watch = watch_start(l, c->err.fd, WATCH_READ, on_err, c);
+    capture_start(&c->out, l, ours[1], &c->result.out, maybe_finish, c);
+    capture_start(&c->err, l, ours[2], &c->result.err, maybe_finish, c);
     if (c->in_fd >= 0) {
         c->input = mem_dup(spec->input, spec->input_len);
         c->input_len = spec->input_len;

@@ -29,6 +29,8 @@ struct child_spec {
     const char *name;        /* for the log and for errors; argv[0] when NULL */
     const char *const *argv; /* the program, looked up in PATH when it has no slash; NULL for a run function */
     const char *const *envp; /* NULL: the daemon's environment */
+    const char *file;        /* the program's file where it is not argv[0]; with a slash */
+    int fd3;                 /* > 0: descriptor 3 of the program. The caller keeps it */
 
     /* Called in a fork of the daemon, with no descriptors but 0, 1, 2 and out_fd. Its return value is the exit status. It
      * must only make system calls and pure computation, and writes its answer to out_fd. It dies with the daemon: what it
@@ -63,6 +65,14 @@ int child_check(const struct child_result *r, const char *name, struct err *err)
 
 /* fn hears of each reaped process that is no child of child_start(), with its wait status. */
 void child_set_orphan_hook(struct loop *l, void (*fn)(void *data, int pid, int status), void *data);
+
+/*
+ * A child of ours that child_start() did not start, such as a sibling that a helper made by CLONE_PARENT: on_exit hears of its
+ * end, once, on the loop. -ECHILD when there is no such child (any more).
+ */
+int child_adopt(struct loop *l, int pid, void (*on_exit)(void *data, int status), void *data) must_check;
+/* fn is called when a child has ended that nobody knows: whoever awaits news of a child's number looks for it, and adopts. */
+void child_set_stranger_hook(struct loop *l, void (*fn)(void));
 
 /* Number of children that run, for the tests and for shutdown. */
 size_t child_count(void);

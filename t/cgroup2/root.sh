@@ -99,7 +99,7 @@ make_root() {
     for applet in $(busybox --list); do
         [ "$applet" = busybox ] || ln -s busybox "$new/bin/$applet"
     done
-    for name in cricketd cricket cricket-keeper cricket-unpack cricket-pause limited; do
+    for name in cricketd cricket cricket-keeper cricket-unpack cricket-pause cricket-enter limited; do
         strip -o "$new/opt/cricket/$name" "$binaries/$name"
         with_libraries "$new" "$binaries/$name"
         rm "$new$binaries/$name"

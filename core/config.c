@@ -311,6 +311,7 @@ void config_init(struct config *c)
         .state = mem_strdup("/run/cricket"),
         .log_level = mem_strdup("info"),
         .infra = INFRA_AUTO,
+        .exec = EXEC_AUTO,
         .sandbox_image = mem_strdup(""),
         .cgroup_driver = CGROUP_DRIVER_AUTO,
         .default_handler = mem_strdup("crun"),

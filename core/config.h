@@ -8,6 +8,10 @@
 #include <stddef.h>
 
 enum cgroup_driver { CGROUP_DRIVER_AUTO, CGROUP_DRIVER_CGROUPFS, CGROUP_DRIVER_SYSTEMD };
+enum exec_mode {
+    EXEC_AUTO,
+    EXEC_RUNTIME
+}; /* auto: by cricket-enter where that is the same as by the OCI runtime */
 enum infra_mode {
     INFRA_AUTO,
     INFRA_ALWAYS
@@ -53,7 +57,8 @@ struct config {
     bool
         enable_unprivileged_ports; /* true: net.ipv4.ip_unprivileged_port_start=0 in pods with their own network */
     bool enable_unprivileged_icmp; /* true: net.ipv4.ping_group_range */
-    int pids_limit;                /* -1: none, where the request sets none */
+    enum exec_mode exec;
+    int pids_limit; /* -1: none, where the request sets none */
 
     char *stream_address;       /* 127.0.0.1: where Exec, Attach and PortForward are served */
     int stream_port;            /* 0: any free one */

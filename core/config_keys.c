@@ -93,6 +93,7 @@ static bool is_unset_seccomp(const char *s)
 /* ---- the table ---- */
 
 static const cyaml_strval_t infra_words[] = {{"auto", INFRA_AUTO}, {"always", INFRA_ALWAYS}};
+static const cyaml_strval_t exec_words[] = {{"auto", EXEC_AUTO}, {"runtime", EXEC_RUNTIME}};
 static const cyaml_strval_t driver_words[] = {
     {"auto", CGROUP_DRIVER_AUTO}, {"cgroupfs", CGROUP_DRIVER_CGROUPFS}, {"systemd", CGROUP_DRIVER_SYSTEMD}};
 static const cyaml_strval_t bool_words[] = {{"false", 0}, {"true", 1}};
@@ -116,7 +117,7 @@ const struct config_key config_keys[] = {
     {"", "log_level", TEXT(log_level, "error, warn, info or debug", is_log_level),
      .comment = "error, warn, info or debug."},
     {"", "helper_dir", PATH(helper_dir),
-     .comment = "Where cricket-keeper, cricket-unpack and cricket-pause are. Default: beside cricketd, else "
+     .comment = "Where cricket-keeper and the other helpers are. Default: beside cricketd, else "
                 "../libexec/cricket."},
     {"", "infra", WORD(infra, "auto or always", infra_words),
      .comment =
@@ -160,6 +161,9 @@ const struct config_key config_keys[] = {
      .comment = "Ports below 1024 need no capability in pods with a network of their own."},
     {"containers", "enable_unprivileged_icmp", BOOL(enable_unprivileged_icmp),
      .comment = "ping needs no capability in pods with a network of their own."},
+    {"containers", "exec", WORD(exec, "auto or runtime", exec_words),
+     .comment = "auto: commands in containers enter them directly, which is quick. runtime: always by the OCI "
+                "runtime's exec."},
     {"containers", "pids_limit", NUMBER(pids_limit, -1, 4194304),
      .comment = "Processes of a container whose request sets none; -1: no limit."},
     {"streaming", "address", TEXT(stream_address, "an IP address such as 127.0.0.1 or ::1", is_address),

@@ -95,6 +95,7 @@ int daemon_start(struct daemon *d, struct err *err)
         find_helper(c->helper_dir, "cricket-keeper", &d->keeper_path, err) < 0 ||
         find_helper(c->helper_dir, "cricket-unpack", &d->unpack_path, err) < 0 ||
         find_helper(c->helper_dir, "cricket-pause", &d->pause_path, err) < 0 ||
+        find_helper(c->helper_dir, "cricket-enter", &d->enter_path, err) < 0 ||
         host_probe("", &d->host, err) < 0 || infra_prepare_pause(d, err) < 0)
         return err_errno(err);
     d->config.cgroup_driver = host_cgroup_driver(&d->host, c->cgroup_driver);
@@ -126,4 +127,5 @@ void daemon_stop(struct daemon *d)
     free(d->keeper_path);
     free(d->unpack_path);
     free(d->pause_path);
+    free(d->enter_path);
 }

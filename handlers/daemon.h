@@ -6,8 +6,8 @@
 #include "loop/loop.h"
 
 struct daemon {
-    struct config config;                         /* cgroup_driver is resolved: never AUTO */
-    char *keeper_path, *unpack_path, *pause_path; /* the helpers */
+    struct config config;                                      /* cgroup_driver is resolved: never AUTO */
+    char *keeper_path, *unpack_path, *pause_path, *enter_path; /* the helpers */
     struct host host;
     struct loop *loop;
     struct store *store;

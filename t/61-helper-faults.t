@@ -5,7 +5,7 @@ use Cricket;
 
 my $c = Cricket->new(registry => 1);
 my %helper = map { $_ => $c->fake('helper', $_, "$Cricket::BUILD/$_") } qw(cricket-keeper cricket-unpack);
-symlink "$Cricket::BUILD/cricket-pause", "$c->{dir}/bin/cricket-pause" or die;
+symlink "$Cricket::BUILD/$_", "$c->{dir}/bin/$_" or die for qw(cricket-pause cricket-enter);
 $c->{config} = {helper_dir => "$c->{dir}/bin"};
 $c->start;
 $c->remove_pod($c->run_pod($c->pod_config));

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "handlers/containers.h"
+#include "handlers/exec_doors.h"
 #include "handlers/runtimes.h"
 #include "loop/child.h"
 
@@ -26,6 +27,7 @@ void container_unset_running(struct container *c)
 {
     c->state = CONTAINER_STATE_CREATED;
     c->pid = 0;
+    exec_door_close(c);
     c->started_ns = 0;
     if (c->pidfd >= 0)
         close(steal_fd(&c->pidfd));
@@ -41,6 +43,7 @@ static void record(struct container *c, const struct keeper_exit *x)
 {
     c->state = CONTAINER_STATE_EXITED;
     c->pid = 0;
+    exec_door_close(c); /* a process in its cgroup would keep that from being removed */
     if (c->pidfd >= 0)
         close(c->pidfd);
     c->pidfd = -1;

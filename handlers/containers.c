@@ -1,6 +1,7 @@
 #include "handlers/containers.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "handlers/exec_doors.h"
 #include "handlers/images.h"
 #include "handlers/record.h"
 
@@ -82,6 +83,7 @@ void container_free(struct container *c)
         return;
     HASH_DELETE(hh_id, c->daemon->containers->by_id, c);
     HASH_DELETE(hh_key, c->daemon->containers->by_key, c);
+    exec_door_close(c);
     if (c->pidfd >= 0)
         close(c->pidfd);
     kv_done(&c->labels);

@@ -48,8 +48,9 @@ struct container {
 
     void (*on_exit)(void *data); /* a flow that waits for the end of the process */
     void *on_exit_data;
-    struct child *deleting; /* the runtime's delete that follows an exit */
-    char *undeleted;        /* why the latest one failed; NULL: it did not */
+    struct exec_door *exec_door; /* handlers/exec_doors.h; NULL: none */
+    struct child *deleting;      /* the runtime's delete that follows an exit */
+    char *undeleted;             /* why the latest one failed; NULL: it did not */
     void (*on_deleted)(void *data);
     void *on_deleted_data;
     struct op *op;

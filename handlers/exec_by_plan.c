@@ -2,6 +2,7 @@
 #include "core/exec_plan_make.h"
 #include "core/mem.h"
 #include "handlers/exec_capture.h"
+#include "handlers/exec_doors.h"
 #include "loop/capture.h"
 #include "loop/enter.h"
 
@@ -108,7 +109,13 @@ int exec_by_plan_start(struct container *c, const struct buf *plan, const struct
                             .stderr_fd = error_end,
                             .timeout_ms = START_TIMEOUT_MS};
     struct exec_by_plan *x = mem_new(struct exec_by_plan);
-    if (enter_start(l, c->daemon->enter_path, &es, &events, x, &x->enter, err) < 0) {
+    es.door = exec_door_get(c);
+    int r = enter_start(l, c->daemon->enter_path, &es, &events, x, &x->enter, err);
+    if (r < 0 && es.door) { /* it has more to do than fits into its socket, or has just ended */
+        es.door = NULL;
+        r = enter_start(l, c->daemon->enter_path, &es, &events, x, &x->enter, err);
+    }
+    if (r < 0) {
         free(x);
         return err_errno(err);
     }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/wait.h>
 
 struct exec_session {
     struct exec_process *process; /* NULL: it has ended */
@@ -65,13 +66,13 @@ static void on_started(void *data, int pty, const struct err *err)
     command_session_run(s, &fds, true);
 }
 
-static void on_exit_code(void *data, int code)
+static void on_exit_status(void *data, int status)
 {
     struct command_session *s = data;
     struct exec_session *x = command_session_self(s);
 
     x->process = NULL;
-    command_session_exited(s, code);
+    command_session_exited(s, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 /* theirs[i] and ours[i] of the streams that are wanted; the others are /dev/null for the command. */
@@ -104,29 +105,20 @@ static struct container *running_container(struct daemon *d, const char *id, str
 
 static int start_command(struct command_session *s, struct container *c, struct err *err)
 {
-    static const struct exec_process_events events = {on_started, on_exit_code};
+    static const struct exec_process_events events = {on_started, on_exit_status};
     struct exec_session *x = command_session_self(s);
     const struct stream_request *r = command_session_request(s);
     const bool wanted[3] = {r->in && !r->tty, r->out && !r->tty, r->err && !r->tty};
-    int theirs[3] = {-1, -1, -1};
-    size_t n = 0;
+    cleanup_free char *name = mem_printf("exec \"%.40s\" in container %s", r->cmd[0], c->name);
+    struct exec_spec spec = {
+        .name = name, .argv = (const char *const *)r->cmd, .tty = r->tty, .fds = {-1, -1, -1}};
 
-    while (r->cmd[n])
-        n++;
-    int rc = make_pipes(wanted, x->ours, theirs, err);
-    if (rc == 0)
-        rc = exec_process_start(&(struct exec_process_spec){.container = c,
-                                                            .cmd = r->cmd,
-                                                            .cmd_n = n,
-                                                            .tty = r->tty,
-                                                            .stdin_fd = theirs[0],
-                                                            .stdout_fd = theirs[1],
-                                                            .stderr_fd = theirs[2]},
-                                &events, s, &x->process, err);
-    for (int i = 0; i < 3; i++)
-        if (theirs[i] >= 0)
-            close(theirs[i]);
-    return rc;
+    if (make_pipes(wanted, x->ours, spec.fds, err) == 0)
+        return exec_process_start(c, &spec, &events, s, &x->process, err);
+    for (size_t i = 0; i < countof(spec.fds); i++)
+        if (spec.fds[i] >= 0)
+            close(spec.fds[i]);
+    return err_errno(err);
 }
 
 static void start(struct command_session *s)

@@ -1,171 +1,108 @@
-/*
- *   plan is there ------------> BY_PLAN ---> done
- *   no plan yet --> BUILDING --/   |
- *        \______________\_________ v   refused, or nothing of the command has run
- *                              BY_RUNTIME --> done
- */
+/* Joins the exit of a command and the end of its output, which arrive in either order. */
 #include "handlers/exec_capture.h"
-#include "core/log.h"
 #include "core/mem.h"
-#include "core/utf8.h"
-#include "handlers/exec_plans.h"
+#include "loop/capture.h"
 
 #include <errno.h>
-#include <string.h>
+#include <fcntl.h>
+
+static const double DRAIN_S = 0.2;
 
 struct exec_capture {
-    struct daemon *daemon;
-    char id[ID_SIZE];
-    char *name;
-    char **argv; /* pointers and strings in one block */
-    size_t out_max, err_max;
-    struct exec_by_plan *by_plan; /* at most one of the two */
-    struct exec_by_runtime *by_runtime;
-    bool killed;
+    struct exec_process *process; /* NULL: it has ended */
+    struct loop *loop;
+    struct capture out, err;
+    struct timer drain;
+    struct exec_result result;
     exec_done_fn *on_done;
     void *data;
 };
 
-static void done(struct exec_capture *x, struct child_result *r, const struct err *err)
+static void done(struct exec_capture *x, const struct exec_result *result, const struct err *err)
 {
-    x->on_done(x->data, r, err);
-    free(x->argv);
-    free(x->name);
+    timer_stop(&x->drain);
+    capture_stop(&x->out);
+    capture_stop(&x->err);
+    x->on_done(x->data, result, err);
+    buf_done(&x->result.out);
+    buf_done(&x->result.err);
     free(x);
 }
 
-static char **copy_argv(const char *const *argv)
-{
-    size_t n = 0, size = sizeof(char *);
-
-    for (; argv[n]; n++)
-        size += sizeof(char *) + strlen(argv[n]) + 1;
-    char **copy = mem_alloc(size), *at = (char *)(copy + n + 1);
-    for (size_t i = 0; i < n; i++) {
-        copy[i] = at;
-        at = stpcpy(at, argv[i]) + 1;
-    }
-    return copy;
-}
-
-static struct exec_spec spec_of(const struct exec_capture *x)
-{
-    return (struct exec_spec){
-        .name = x->name, .argv = (const char *const *)x->argv, .out_max = x->out_max, .err_max = x->err_max};
-}
-
-static void on_runtime_done(void *data, struct child_result *r, const struct err *err)
-{
-    done(data, r, err);
-}
-
-static int start_by_runtime(struct exec_capture *x, struct container *c, struct err *err)
-{
-    struct exec_spec spec = spec_of(x);
-
-    return exec_by_runtime_start(c, &spec, on_runtime_done, x, &x->by_runtime, err);
-}
-
-/* The container as it is now, if it still runs: it may have been removed meanwhile. */
-static struct container *running(struct exec_capture *x, struct err *err)
-{
-    struct container *c = container_find(x->daemon->containers, x->id, err);
-
-    if (!c || c->state == CONTAINER_STATE_RUNNING)
-        return c;
-    err_set(err, GRPC_FAILED_PRECONDITION, 0, "%s: the container is not running any more", x->name);
-    return NULL;
-}
-
-static void on_plan_done(void *data, struct child_result *r, const struct err *err)
+static void finish(void *data)
 {
     struct exec_capture *x = data;
-    struct err why;
 
-    x->by_plan = NULL;
-    if (!err || x->killed) {
-        done(x, r, err);
-        return;
-    }
-    log_debug("%s goes by the OCI runtime: %s", x->name, err->msg);
-    struct container *c = running(x, &why);
-    if (!c || start_by_runtime(x, c, &why) < 0)
-        done(x, NULL, &why);
+    done(x, &x->result, NULL);
 }
 
-/* By plan if there is one, else by the runtime. */
-static int start(struct exec_capture *x, struct container *c, const struct buf *plan, struct err *err)
-{
-    struct exec_spec spec = spec_of(x);
-
-    if (plan && exec_by_plan_start(c, plan, &spec, on_plan_done, x, &x->by_plan, err) == 0)
-        return 0;
-    if (plan)
-        log_debug("%s goes by the OCI runtime: %s", x->name, err->msg);
-    return start_by_runtime(x, c, err);
-}
-
-static void on_plan_built(void *data)
+static void check_end(void *data)
 {
     struct exec_capture *x = data;
-    cleanup_buf struct buf plan = {0};
-    struct err err;
 
-    if (x->killed) {
-        err_set(&err, GRPC_CANCELLED, 0, "%s: killed before it had begun", x->name);
-        done(x, NULL, &err);
-        return;
-    }
-    struct container *c = running(x, &err);
-    if (!c || start(x, c, exec_plan_load(c, &plan, &err) == 0 ? &plan : NULL, &err) < 0)
-        done(x, NULL, &err);
+    if (!x->process && !capture_runs(&x->out) && !capture_runs(&x->err))
+        finish(x);
 }
 
-static int begin(struct exec_capture *x, struct container *c, struct err *err)
+static void on_started(void *data, int pty, const struct err *err)
 {
-    cleanup_buf struct buf plan = {0};
-    int r = exec_plan_load(c, &plan, err);
-
-    if (r == -ENOENT) {
-        exec_plan_build(c, on_plan_built, x);
-        return 0;
-    }
-    if (r < 0)
-        log_debug("%s goes by the OCI runtime: %s", x->name, err->msg);
-    return start(x, c, r == 0 ? &plan : NULL, err);
+    (void)pty;
+    if (err)
+        done(data, NULL, err);
 }
 
-int exec_capture_start(struct container *c, const struct exec_spec *spec, exec_done_fn *on_done, void *data,
-                       struct exec_capture **ret_exec, struct err *err)
+/* What a process that it left behind may still write is waited for only a moment. */
+static void on_exit_status(void *data, int status)
 {
-    for (size_t i = 0; spec->argv[i]; i++)
-        if (!utf8_is_valid(spec->argv[i])) /* the runtime's process file could not carry it */
-            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s: word %zu of the command is not valid UTF-8",
-                           spec->name, i);
+    struct exec_capture *x = data;
+
+    x->process = NULL;
+    x->result.status = status;
+    if (!capture_runs(&x->out) && !capture_runs(&x->err))
+        finish(x);
+    else
+        timer_start(&x->drain, x->loop, DRAIN_S, finish, x);
+}
+
+static int make_pipe(int *ret_ours, int *ret_theirs)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    *ret_ours = fds[0];
+    *ret_theirs = fds[1];
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+int exec_capture_start(struct container *c, const char *name, const char *const *argv, size_t max, exec_done_fn *on_done,
+                       void *data, struct exec_capture **ret, struct err *err)
+{
+    static const struct exec_process_events events = {on_started, on_exit_status};
+    cleanup_close int out = -1, out_end = -1, error = -1, error_end = -1;
+
+    if (make_pipe(&out, &out_end) < 0 || make_pipe(&error, &error_end) < 0)
+        return err_sys(err, errno, "%s: cannot make its pipes", name);
     struct exec_capture *x = mem_new(struct exec_capture);
-    x->daemon = c->daemon;
-    memcpy(x->id, c->id, sizeof(x->id));
-    x->name = mem_strdup(spec->name);
-    x->argv = copy_argv(spec->argv);
-    x->out_max = spec->out_max;
-    x->err_max = spec->err_max;
-    x->on_done = on_done;
-    x->data = data;
-    if (begin(x, c, err) < 0) {
-        free(x->argv);
-        free(x->name);
+    const struct exec_spec spec = {
+        .name = name, .argv = argv, .fds = {-1, steal_fd(&out_end), steal_fd(&error_end)}};
+    if (exec_process_start(c, &spec, &events, x, &x->process, err) < 0) {
         free(x);
         return err_errno(err);
     }
-    *ret_exec = x;
+    x->loop = c->daemon->loop;
+    x->on_done = on_done;
+    x->data = data;
+    x->result.out.max = x->result.err.max = max;
+    capture_start(&x->out, x->loop, steal_fd(&out), &x->result.out, check_end, x);
+    capture_start(&x->err, x->loop, steal_fd(&error), &x->result.err, check_end, x);
+    *ret = x;
     return 0;
 }
 
 void exec_capture_kill(struct exec_capture *x)
 {
-    x->killed = true;
-    if (x->by_plan)
-        exec_by_plan_kill(x->by_plan);
-    else if (x->by_runtime)
-        exec_by_runtime_kill(x->by_runtime);
+    if (x->process)
+        exec_process_kill(x->process);
 }

@@ -1,332 +1,223 @@
+/*
+ *   plan is there ------------> BY_PLAN ---> started ---> exit
+ *   no plan yet --> BUILDING --/   |
+ *        \______________\_________ v   refused, or nothing of the command has run
+ *                              BY_RUNTIME --> started ---> exit
+ */
 #include "handlers/exec_process.h"
-#include "core/file.h"
-#include "core/json_doc.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "handlers/runtimes.h"
-#include "loop/child.h"
+#include "core/utf8.h"
+#include "handlers/exec_plans.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 
-enum { SPEC_MAX = 4 << 20, START_TIMEOUT_MS = 120000, EARLY_MAX = 64 };
-
-/*
- *  STARTING --"exec --detach" succeeded--> RUNNING --reaped--> on_exit
- *     '-----------failed-----------------> on_started(err)
- */
 struct exec_process {
-    struct exec_process *next;
+    struct daemon *daemon;
+    char id[ID_SIZE];
+    char *name;
+    char **argv; /* pointers and strings in one block */
+    bool tty, killed, left;
+    int fds[3];                   /* until the command has them */
+    struct exec_by_plan *by_plan; /* at most one of the two */
+    struct exec_by_runtime *by_runtime;
     struct exec_process_events events;
     void *data;
-    struct loop *loop;
-    struct child *child; /* the runtime's command, while STARTING */
-    bool left;
-    pid_t pid; /* 0 while STARTING */
-    int pidfd;
-    int code;    /* of one that ended before it was known to run */
-    int console; /* listens for the terminal; -1: none */
-    char *name, *process_file, *pid_file, *log_file, *console_path;
 };
 
-static struct exec_process *processes;
-
-/* Ends of processes that were nobody's while a command was being started: one of them may turn out to be that command. */
-static struct {
-    int pid, status;
-} early[EARLY_MAX];
-static size_t early_n;
-
-/* What only the start needs. */
-static void start_done(struct exec_process *x)
+static void close_fds(struct exec_process *x)
 {
-    char **const files[] = {&x->process_file, &x->pid_file, &x->log_file, &x->console_path};
-
-    for (size_t i = 0; i < countof(files); i++) {
-        if (*files[i])
-            unlink(*files[i]);
-        free_ptr(files[i]);
-    }
-    if (x->console >= 0)
-        close(steal_fd(&x->console));
+    for (size_t i = 0; i < countof(x->fds); i++)
+        if (x->fds[i] >= 0)
+            close(steal_fd(&x->fds[i]));
 }
 
 static void exec_process_free(struct exec_process *x)
 {
-    for (struct exec_process **at = &processes; *at; at = &(*at)->next)
-        if (*at == x) {
-            *at = x->next;
-            break;
-        }
-    start_done(x);
-    if (x->pidfd >= 0)
-        close(x->pidfd);
+    close_fds(x);
+    free(x->argv);
     free(x->name);
     free(x);
 }
 
-static bool any_is_starting(void)
+static void failed(struct exec_process *x, const struct err *err)
 {
-    for (struct exec_process *x = processes; x; x = x->next)
-        if (x->pid == 0)
-            return true;
-    return false;
-}
-
-static int code_of(int status)
-{
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static void ended(struct exec_process *x, int code)
-{
-    struct exec_process_events events = x->events;
-    void *data = x->data;
-    bool left = x->left;
-
+    if (!x->left)
+        x->events.on_started(x->data, -1, err);
     exec_process_free(x);
-    if (!left)
-        events.on_exit(data, code);
 }
 
-bool exec_process_reaped(int pid, int status)
+static void started(struct exec_process *x, int pty)
 {
-    for (struct exec_process *x = processes; x; x = x->next)
-        if (x->pid == pid) {
-            ended(x, code_of(status));
-            return true;
-        }
-    if (any_is_starting()) {
-        if (early_n == EARLY_MAX) /* the oldest are least likely to be asked for */
-            memmove(early, early + 1, --early_n * sizeof(early[0]));
-        early[early_n].pid = pid;
-        early[early_n++].status = status;
-    }
-    return false;
+    close_fds(x);
+    if (!x->left)
+        x->events.on_started(x->data, pty, NULL);
+    else if (pty >= 0)
+        close(pty);
 }
 
-static void on_ended_early(void *data)
+static void on_exit_status(void *data, int status)
 {
     struct exec_process *x = data;
 
-    ended(x, x->code);
+    if (!x->left)
+        x->events.on_exit(x->data, status);
+    exec_process_free(x);
 }
 
-/* A short command may have been reaped before its starter told its number. */
-static bool find_early(struct exec_process *x)
+static struct exec_spec spec_of(const struct exec_process *x)
 {
-    for (size_t i = early_n; i-- > 0;)
-        if (early[i].pid == x->pid) {
-            x->code = code_of(early[i].status);
-            return true;
-        }
-    return false;
+    return (struct exec_spec){.name = x->name,
+                              .argv = (const char *const *)x->argv,
+                              .tty = x->tty,
+                              .fds = {x->fds[0], x->fds[1], x->fds[2]}};
 }
 
-/* ---- starting ------------------------------------------------------------------------------------------------------ */
-
-static int read_pid(const struct exec_process *x)
+static void on_runtime_started(void *data, int pty, const struct err *err)
 {
-    cleanup_buf struct buf text = {0};
-    struct err ignored;
-
-    return file_read(x->pid_file, 32, &text, &ignored) == 0 && text.len ? atoi(text.data) : 0;
+    if (err)
+        failed(data, err);
+    else
+        started(data, pty);
 }
 
-/* The runtime sends the terminal before it ends: it waits in the socket by now. */
-static int receive_pty(const struct exec_process *x)
+static int start_by_runtime(struct exec_process *x, struct container *c, struct err *err)
 {
-    char byte[64];
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec iov = {.iov_base = byte, .iov_len = sizeof(byte)};
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
-    cleanup_close int fd = accept4(x->console, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    int pty;
+    static const struct exec_process_events events = {on_runtime_started, on_exit_status};
+    struct exec_spec spec = spec_of(x);
 
-    if (fd < 0 || recvmsg(fd, &m, MSG_CMSG_CLOEXEC) <= 0)
-        return -1;
-    const struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-    if (!h || h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-        return -1;
-    memcpy(&pty, CMSG_DATA(h), sizeof(pty));
-    fcntl(pty, F_SETFL, O_NONBLOCK);
-    return pty;
+    return exec_by_runtime_start(c, &spec, &events, x, &x->by_runtime, err);
 }
 
-/* The runtime's own words are in its log; what it printed is second best. */
-static void explain(const struct exec_process *x, const struct child_result *r, struct err *ret)
+/* The container as it is now, if it still runs: it may have been removed meanwhile. */
+static struct container *running(struct exec_process *x, struct err *err)
 {
-    cleanup_buf struct buf log = {0};
-    struct err ignored;
+    struct container *c = container_find(x->daemon->containers, x->id, err);
 
-    child_check(r, x->name, ret);
-    if (r->timed_out || file_read(x->log_file, 1 << 20, &log, &ignored) < 0 || !log.len)
+    if (!c || c->state == CONTAINER_STATE_RUNNING)
+        return c;
+    err_set(err, GRPC_FAILED_PRECONDITION, 0, "%s: the container is not running any more", x->name);
+    return NULL;
+}
+
+static void on_plan_started(void *data, int pty, const struct err *err)
+{
+    struct exec_process *x = data;
+    struct err why;
+
+    if (!err) {
+        started(x, pty);
         return;
-    cleanup_free char *words = runtime_log_error(log.data, log.len);
-    if (words)
-        err_set(ret, GRPC_INTERNAL, 0, "%s: %s", x->name, words);
+    }
+    x->by_plan = NULL;
+    if (x->killed) {
+        failed(x, err);
+        return;
+    }
+    log_debug("%s goes by the OCI runtime: %s", x->name, err->msg);
+    struct container *c = running(x, &why);
+    if (!c || start_by_runtime(x, c, &why) < 0)
+        failed(x, &why);
 }
 
-static int look_at_result(struct exec_process *x, const struct child_result *r, int *ret_pty, struct err *err)
+/* By plan if there is one, else by the runtime. */
+static int start(struct exec_process *x, struct container *c, const struct buf *plan, struct err *err)
 {
-    if (r->status != 0 || r->timed_out) {
-        explain(x, r, err);
-        return err_errno(err);
-    }
-    x->pid = read_pid(x);
-    if (x->pid <= 1) {
-        x->pid = 0;
-        return err_set(err, GRPC_INTERNAL, 0, "%s: the runtime wrote no process id to its --pid-file", x->name);
-    }
-    if (x->console >= 0 && (*ret_pty = receive_pty(x)) < 0)
-        return err_set(err, GRPC_INTERNAL, 0, "%s: the runtime sent no terminal to its --console-socket", x->name);
-    return 0;
+    static const struct exec_process_events events = {on_plan_started, on_exit_status};
+    struct exec_spec spec = spec_of(x);
+
+    if (plan && exec_by_plan_start(c, plan, &spec, &events, x, &x->by_plan, err) == 0)
+        return 0;
+    if (plan)
+        log_debug("%s goes by the OCI runtime: %s", x->name, err->msg);
+    return start_by_runtime(x, c, err);
 }
 
-static void on_starter_ended(void *data, struct child_result *r)
+static void on_plan_built(void *data)
 {
     struct exec_process *x = data;
-    int pty = -1;
+    cleanup_buf struct buf plan = {0};
     struct err err;
 
-    x->child = NULL;
-    if (look_at_result(x, r, &pty, &err) < 0) {
-        if (x->pid) /* it runs without the terminal that it was to have */
-            kill(x->pid, SIGKILL);
-        if (!x->left)
-            x->events.on_started(x->data, -1, &err);
-        exec_process_free(x);
-    } else {
-        bool is_over = find_early(x);
-        start_done(x);
-        if (!is_over)
-            x->pidfd = (int)syscall(SYS_pidfd_open, x->pid, 0);
-        else
-            loop_defer(x->loop, on_ended_early, x);
-        if (x->left && pty >= 0)
-            close(pty);
-        if (!x->left)
-            x->events.on_started(x->data, pty, NULL); /* may leave it, not free it */
+    if (x->killed) {
+        err_set(&err, GRPC_CANCELLED, 0, "%s: killed before it had begun", x->name);
+        failed(x, &err);
+        return;
     }
-    if (!any_is_starting())
-        early_n = 0;
+    struct container *c = running(x, &err);
+    if (!c || start(x, c, exec_plan_load(c, &plan, &err) == 0 ? &plan : NULL, &err) < 0)
+        failed(x, &err);
 }
 
-static int listen_for_console(struct exec_process *x, struct err *err)
+static int begin(struct exec_process *x, struct container *c, struct err *err)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    cleanup_buf struct buf plan = {0};
+    int r = exec_plan_load(c, &plan, err);
 
-    if (strlen(x->console_path) >= sizeof(a.sun_path))
-        return err_set(err, GRPC_FAILED_PRECONDITION, 0,
-                       "%s: a terminal's socket %s is longer than %zu bytes: start cricketd with a shorter --state",
-                       x->name, x->console_path, sizeof(a.sun_path) - 1);
-    memcpy(a.sun_path, x->console_path, strlen(x->console_path));
-    x->console = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (x->console < 0 || bind(x->console, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-        chmod(x->console_path, 0600) < 0 || listen(x->console, 1) < 0)
-        return err_sys(err, errno, "%s: listen at %s", x->name, x->console_path);
+    if (r == -ENOENT) {
+        exec_plan_build(c, on_plan_built, x);
+        return 0;
+    }
+    if (r < 0)
+        log_debug("%s goes by the OCI runtime: %s", x->name, err->msg);
+    return start(x, c, r == 0 ? &plan : NULL, err);
+}
+
+static char **copy_argv(const char *const *argv)
+{
+    size_t n = 0, size = sizeof(char *);
+
+    for (; argv[n]; n++)
+        size += sizeof(char *) + strlen(argv[n]) + 1;
+    char **copy = mem_alloc(size), *at = (char *)(copy + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = at;
+        at = stpcpy(at, argv[i]) + 1;
+    }
+    return copy;
+}
+
+static int check(struct exec_process *x, struct err *err)
+{
+    for (size_t i = 0; x->argv[i]; i++)
+        if (!utf8_is_valid(x->argv[i])) /* the runtime's process file could not carry it */
+            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s: word %zu of the command is not valid UTF-8", x->name, i);
+    for (size_t i = 0; i < countof(x->fds) && !x->tty; i++)
+        if (x->fds[i] < 0 && (x->fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+            return err_sys(err, errno, "%s: open /dev/null", x->name);
     return 0;
 }
 
-/* The container's own process with another command line: user, capabilities, environment, limits stay as they are. */
-static int write_process(const struct exec_process_spec *spec, const char *file, struct err *err)
+int exec_process_start(struct container *c, const struct exec_spec *spec, const struct exec_process_events *events,
+                       void *data, struct exec_process **ret, struct err *err)
 {
-    cleanup_free char *path = container_path(spec->container, "config.json");
-    cleanup_buf struct buf text = {0};
-
-    if (file_read(path, SPEC_MAX, &text, err) < 0)
-        return err_errno(err);
-    json_t *cleanup_json config = json_loadb(text.data, text.len, 0, NULL);
-    json_t *process = json_object_get(config, "process"), *args = json_array();
-    for (size_t i = 0; i < spec->cmd_n; i++)
-        json_array_append_new(args, json_string(spec->cmd[i]));
-    json_object_set_new(process, "terminal", json_boolean(spec->tty));
-    if (!process || json_array_size(args) != spec->cmd_n) {
-        json_decref(args);
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "container %.13s: the command is not valid UTF-8",
-                       spec->container->id);
-    }
-    json_object_set_new(process, "args", args);
-    cleanup_free char *dump = json_dumps(process, JSON_COMPACT);
-    return file_write(file, dump, strlen(dump), 0600, err);
-}
-
-static int start(struct exec_process *x, const struct exec_process_spec *spec, struct err *err)
-{
-    struct container *c = spec->container;
-    const struct runtime *rt;
-
-    if (runtime_find(c->daemon->runtimes, container_pod(c)->runtime, &rt, err) < 0 ||
-        write_process(spec, x->process_file, err) < 0 || (spec->tty && listen_for_console(x, err) < 0))
-        return err_errno(err);
-    cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0)
-        return err_sys(err, errno, "%s: open /dev/null", x->name);
-    struct runtime_exec rx = {.id = c->id,
-                              .process_file = x->process_file,
-                              .pid_file = x->pid_file,
-                              .console_socket = x->console_path,
-                              .log_file = x->log_file,
-                              .detach = true};
-    cleanup_free char **argv = runtime_exec_argv(rt, &rx);
-    struct child_spec child = {.name = x->name,
-                               .argv = (const char *const *)argv,
-                               .stdin_fd = spec->stdin_fd,
-                               .stdout_fd = spec->stdout_fd >= 0 ? spec->stdout_fd : null,
-                               .stderr_fd = spec->stderr_fd >= 0 ? spec->stderr_fd : null,
-                               .timeout_ms = START_TIMEOUT_MS};
-    return child_start(x->loop, &child, on_starter_ended, x, &x->child, err);
-}
-
-int exec_process_start(const struct exec_process_spec *spec, const struct exec_process_events *events, void *data,
-                       struct exec_process **ret, struct err *err)
-{
-    static unsigned counter;
     struct exec_process *x = mem_new(struct exec_process);
-    const char *dir = spec->container->dir;
-    int r;
 
-    *x = (struct exec_process){.events = *events,
-                               .data = data,
-                               .loop = spec->container->daemon->loop,
-                               .pidfd = -1,
-                               .console = -1,
-                               .name = mem_printf("exec \"%.40s\" in container %s", spec->cmd[0],
-                                                  spec->container->name)};
-    counter++;
-    x->process_file = mem_printf("%s/x%u.json", dir, counter);
-    x->pid_file = mem_printf("%s/x%u.pid", dir, counter);
-    x->log_file = mem_printf("%s/x%u.log", dir, counter);
-    if (spec->tty)
-        x->console_path = mem_printf("%s/t%u", dir, counter);
-    r = start(x, spec, err);
-    if (r < 0) {
+    x->daemon = c->daemon;
+    memcpy(x->id, c->id, sizeof(x->id));
+    x->name = mem_strdup(spec->name);
+    x->argv = copy_argv(spec->argv);
+    x->tty = spec->tty;
+    memcpy(x->fds, spec->fds, sizeof(x->fds));
+    x->events = *events;
+    x->data = data;
+    if (check(x, err) < 0 || begin(x, c, err) < 0) {
         exec_process_free(x);
-        return r;
+        return err_errno(err);
     }
-    x->next = processes;
-    processes = x;
     *ret = x;
     return 0;
 }
 
 void exec_process_kill(struct exec_process *x)
 {
-    if (x->child)
-        child_cancel(x->child);
-    else if (x->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, x->pidfd, SIGKILL, NULL, 0);
+    x->killed = true;
+    if (x->by_plan)
+        exec_by_plan_kill(x->by_plan);
+    else if (x->by_runtime)
+        exec_by_runtime_kill(x->by_runtime);
 }
 
 void exec_process_leave(struct exec_process *x)

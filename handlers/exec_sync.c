@@ -42,7 +42,7 @@ static void on_gone(void *data)
     exec_capture_kill(x->command);
 }
 
-static void reply(struct exec *x, const struct child_result *r)
+static void reply(struct exec *x, const struct exec_result *r)
 {
     Runtime__V1__ExecSyncResponse m = RUNTIME__V1__EXEC_SYNC_RESPONSE__INIT;
     size_t room = OUTPUT_MAX - r->err.len;
@@ -53,7 +53,7 @@ static void reply(struct exec *x, const struct child_result *r)
     rpc_reply(x->rpc, &m.base);
 }
 
-static void on_done(void *data, struct child_result *r, const struct err *failure)
+static void on_done(void *data, const struct exec_result *r, const struct err *failure)
 {
     struct exec *x = data;
     struct err err;
@@ -76,11 +76,10 @@ static void on_done(void *data, struct child_result *r, const struct err *failur
 static int start(struct exec *x, struct container *c, const Runtime__V1__ExecSyncRequest *req, struct err *err)
 {
     cleanup_free const char **argv = mem_alloc((req->n_cmd + 1) * sizeof(*argv));
-    const struct exec_spec spec = {.name = x->name, .argv = argv, .out_max = OUTPUT_MAX, .err_max = OUTPUT_MAX};
 
     for (size_t i = 0; i < req->n_cmd; i++)
         argv[i] = req->cmd[i];
-    return exec_capture_start(c, &spec, on_done, x, &x->command, err);
+    return exec_capture_start(c, x->name, argv, OUTPUT_MAX, on_done, x, &x->command, err);
 }
 
 void handle_exec_sync(struct rpc *rpc)

@@ -212,7 +212,7 @@ static void on_orphan(void *data, int pid, int status)
 {
     struct daemon *d = data;
 
-    if (exec_process_reaped(pid, status))
+    if (exec_by_runtime_reaped(pid, status))
         return;
     for (struct pod *pod = pods_first(d->pods); pod; pod = pods_next(pod)) {
         struct keeper *k = pod->keeper ? pod->keeper : pod->lost_keeper;

@@ -118,7 +118,7 @@ static Runtime__V1__ContainerResources *cri_resources(struct rpc *rpc,
     return r;
 }
 
-static char *verbose_info(struct rpc *rpc, struct container *c)
+static char *verbose_info(struct rpc *rpc, struct container *c, const Runtime__V1__ContainerConfig *config)
 {
     cleanup_free char *path = container_path(c, "config.json");
     cleanup_buf struct buf spec = {0};
@@ -126,8 +126,10 @@ static char *verbose_info(struct rpc *rpc, struct container *c)
 
     json_t *spec_json =
         file_read(path, SPEC_MAX, &spec, &ignored) == 0 ? json_loadb(spec.data, spec.len, 0, NULL) : NULL;
-    json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:s*, s:o*}", "sandboxID", c->pod_id, "pid", c->pid, "bundle",
-                          c->dir, "bootID", c->boot_id, "imageID", c->image_id, "runtimeSpec", spec_json);
+    json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:s*, s:{s:b, s:b, s:b}, s:o*}", "sandboxID", c->pod_id, "pid",
+                          c->pid, "bundle", c->dir, "bootID", c->boot_id, "imageID", c->image_id, "config", "tty",
+                          config->tty, "stdin", config->stdin, "stdin_once", config->stdin_once, "runtimeSpec",
+                          spec_json);
     char *text = json_dumps(o, JSON_COMPACT);
     char *copy = rpc_strdup(rpc, text ? text : "{}");
 
@@ -182,7 +184,7 @@ void handle_container_status(struct rpc *rpc)
     fill(rpc, c, config, &s);
     r.status = &s;
     if (req->verbose) {
-        kv_set(&info, "info", verbose_info(rpc, c));
+        kv_set(&info, "info", verbose_info(rpc, c, config));
         MAP_OF_KV(rpc, &r, info, &info, runtime__v1__container_status_response__info_entry__descriptor);
     }
     rpc_reply(rpc, &r.base);

@@ -537,8 +537,8 @@ void http_server_free(struct http_server *s)
     timer_stop(&s->gone_check);
     s->closing = true;
     uv_nest_settle(s->nest, answers_written, s, CLOSE_LIMIT_MS);
-    while (s->conns) {
-        struct conn *c = s->conns;
+    for (struct conn *c = s->conns, *next; c; c = next) {
+        next = c->next;
         if (c->relay) {
             tls_relay_cancel(c->relay);
             conn_free(c);

@@ -2,6 +2,8 @@
  * The streaming server's certificate: an OpenSSL context from PEM files that is made anew when a file has changed (device,
  * inode, size or time), which is looked at for each new connection. A new one that cannot be used is logged once, and the old
  * one stays. TLS 1.2 at least, ALPN http/1.1 only, no sessions and no tickets: a connection leaves nothing behind.
+ * A handshake's signature is made on the loop: well below 1 ms with an EC key or RSA of 2048 bits, some ms with RSA of 4096.
+ * OpenSSL itself costs about 400 KiB, once.
  */
 #pragma once
 #include "core/err.h"

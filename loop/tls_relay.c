@@ -29,14 +29,14 @@ struct way {
 
 struct tls_relay {
     struct loop *loop;
+    struct tls_relay *prev, *next;
     struct tls_relay_events ev;
     SSL *ssl;
     int tcp, plain; /* plain: -1 while shaking hands */
     struct watch *tcp_watch, *plain_watch;
     int tcp_events, plain_events;
-    struct way in;  /* client to plain */
-    struct way out; /* plain to client */
-    int handshake_wants;
+    struct way in;      /* client to plain */
+    struct way out;     /* plain to client */
     struct timer timer; /* the handshake's limit; then the tick, while one side may be stuck */
 };
 
@@ -44,6 +44,9 @@ struct tls_relay {
 enum { SSL_STREAM_END = 0, SSL_BROKEN = -1 };
 
 static uint8_t chunk[TLS_CHUNK];
+
+/* Relays belong to nobody. Nothing looks them up: the list says that they are not lost when the process ends first. */
+static struct tls_relay *relays;
 
 static void on_tick(void *data);
 
@@ -90,6 +93,12 @@ static void relay_free(struct tls_relay *r)
     void (*on_closed)(void *data) = r->ev.on_closed;
     void *data = r->ev.closed_data;
 
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        relays = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
     timer_stop(&r->timer);
     watches_stop(r);
     SSL_free(r->ssl);
@@ -369,6 +378,10 @@ struct tls_relay *tls_relay_start(struct loop *l, struct ssl_ctx_st *ctx, int fd
     struct tls_relay *r = mem_new(struct tls_relay);
 
     r->loop = l;
+    r->next = relays;
+    if (r->next)
+        r->next->prev = r;
+    relays = r;
     r->ev = *ev;
     r->tcp = fd;
     r->plain = -1;

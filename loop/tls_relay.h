@@ -11,11 +11,13 @@
  *
  * Each direction: OPEN --end of stream--> the bytes that are held go first --> ENDED (shutdown of the other side's writing).
  *
- * Memory: OpenSSL's connection (about 12 KiB, and up to 34 KiB more while records are under way), at most 16 KiB held each
+ * Memory: OpenSSL's connection (about 15 KiB, and up to 34 KiB more while records are under way), at most 16 KiB held each
  * way, and the kernel's buffers of the socketpair (net.core.wmem_default each way, 208 KiB). Nothing is read from a side
  * while the other does not take what was read before.
  *
- * A client that goes away while the layer above takes nothing is noticed within 3 s, and the socketpair is closed.
+ * OpenSSL writes with write(2): the process ignores SIGPIPE. The relay lives by itself once it is started.
+ *
+ * A client that goes away while the layer above takes nothing is noticed after 2 to 3 s, and the socketpair is closed.
  */
 #pragma once
 #include "loop/loop.h"

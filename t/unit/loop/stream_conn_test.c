@@ -707,7 +707,7 @@ static void end_inside(enum what what, enum what *where)
     }
     assert_null(t.c);
     turns(t.l, 5);
-    assert_int_equal(t.calls, where == &t.on_gone ? 0 : 1);
+    assert_in_range(t.calls, where == &t.on_data, where != &t.on_gone); /* on_drain may come before any input */
     close(t.peer);
     t.peer = -1;
     if (what == FINISH)

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 /*
- *                     all of it fitted                          a chunk did not fit into a sink's pipe
- *   stream is read <--------------------> (the same)           ------------------------------------------> HELD
- *         ^                                                                                                  |
- *         +---- every sink has all of it, or is gone: its reader went, or it took nothing for the limit -----+
+ *           a chunk did not fit into a sink's pipe
+ *   READ --------------------------------------------> HELD ---+
+ *     ^                                                        |
+ *     +------- every sink has all of it, or is gone -----------+   gone: its reader closed, or took nothing for the limit
  *
  * While HELD the stream of a container that runs is not read: its pipe fills, and its process waits for the slow client.
  * One that has ended is read all the same, behind what is held, so that its log is complete and its exit told. The stream

@@ -105,8 +105,8 @@ static void test_reader_goes(void **state)
 {
     struct client *out, *err, *stays;
     (void)state;
-    run("web", "read x < $0.go; i=0; while [ $i -lt 3000 ]; do echo some line; i=$((i+1)); done; "
-               "read x < $0.go; echo end");
+    run("web", "read x < $0.go; i=0; while [ $i -lt 3000 ]; do echo some line; i=$((i+1)); done; " WAIT_AGAIN
+               "; echo end");
     want_fds = count_fds(pod.process);
     attach("web", &out, &err);
     assert_int_equal(count_fds(pod.process), want_fds + 2);
@@ -143,6 +143,24 @@ static void test_daemon_goes(void **state)
     go("web");
     until(exit_and_all_ended);
     assert_got(out, "end\n");
+    finish_keeper();
+}
+
+/* A process that the container left behind has its output open still, when its record goes. */
+static void test_forgotten_with_open_output(void **state)
+{
+    struct client *out;
+    (void)state;
+    want_fds = count_fds(pod.process);
+    run("web", "read x < $0.go; echo last; (" WAIT_AGAIN ") & exit 2");
+    attach("web", &out, NULL);
+    go("web");
+    until(heard_exit);
+    keeper_forget(pod.k, "web");
+    until(all_ended);
+    assert_got(out, "last\n");
+    until(fds_are_back);
+    go("web");
     finish_keeper();
 }
 
@@ -304,6 +322,7 @@ static int run_group(void)
         cmocka_unit_test_setup_teardown(test_full_disk, setup, no_clients),
         cmocka_unit_test_setup_teardown(test_reader_goes, setup, no_clients),
         cmocka_unit_test_setup_teardown(test_daemon_goes, setup, no_clients),
+        cmocka_unit_test_setup_teardown(test_forgotten_with_open_output, setup, no_clients),
         cmocka_unit_test_setup_teardown(test_keeper_killed, setup, no_clients),
         cmocka_unit_test_setup_teardown(test_terminal_after_restart, setup, no_clients),
         cmocka_unit_test_setup_teardown(test_malformed, setup, no_clients),

@@ -277,6 +277,9 @@ static void start(const char *id)
     write_fifo(id, "start");
 }
 
+/* A script's later wait at the second fifo: it may open it while the writer of the one before has it open, and read nothing. */
+#define WAIT_AGAIN "until read x < $0.go; do :; done"
+
 /* Lets a script go on that waits at the second fifo. */
 static void go(const char *id)
 {

@@ -154,7 +154,7 @@ static void test_exit_is_told_in_time(void **state)
 {
     enum { FIRST = PIPE_SIZE + 1000 };
     cleanup_free char *data = make_data(TAIL);
-    cleanup_free char *script = mem_printf("read x < $0.go; head -c %d %s; read x < $0.go; exec tail -c +%d %s",
+    cleanup_free char *script = mem_printf("read x < $0.go; head -c %d %s; " WAIT_AGAIN "; exec tail -c +%d %s",
                                            FIRST, in_dir("data"), FIRST + 1, in_dir("data"));
     struct client *stuck;
     (void)state;

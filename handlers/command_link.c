@@ -26,6 +26,11 @@ void command_link_write(struct command_link *l, enum channel_number channel, con
     l->kind->write(l->self, channel, p, n);
 }
 
+void command_link_ping(struct command_link *l)
+{
+    l->kind->ping(l->self);
+}
+
 void command_link_finish(struct command_link *l, const char *status)
 {
     l->kind->finish(l->self, status);

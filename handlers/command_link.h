@@ -35,6 +35,7 @@ struct command_link *command_link_new(const struct command_link_spec *spec, cons
                                       void *data);
 struct stream_conn *command_link_conn(struct command_link *l);
 void command_link_write(struct command_link *l, enum channel_number channel, const void *p, size_t n);
+void command_link_ping(struct command_link *l); /* to find out whether a client that is not read still lives */
 /* The result, on the error channel; then all ends orderly, and nothing is called any more. Not from a callback. */
 void command_link_finish(struct command_link *l, const char *status);
 /* Drops it. From on_gone, or from no callback at all. NULL is fine. */
@@ -44,6 +45,7 @@ void command_link_free(struct command_link *l);
 struct command_link_kind {
     void *(*make)(struct command_link *l, const struct command_link_spec *spec);
     void (*write)(void *self, enum channel_number channel, const void *p, size_t n);
+    void (*ping)(void *self);
     void (*finish)(void *self, const char *status);
     void (*free)(void *self);
 };

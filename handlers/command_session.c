@@ -42,6 +42,7 @@ struct command_session {
 
     int in_fd;
     struct watch *in_watch;
+    struct timer ping; /* runs while the client is not read */
     struct buf in; /* from the client, for the command; from in_sent on */
     size_t in_sent;
     bool in_ended;  /* the client has no more */
@@ -94,6 +95,7 @@ static void input_close(struct command_session *s)
 static void let_go(struct command_session *s)
 {
     timer_stop(&s->timer);
+    timer_stop(&s->ping);
     for (size_t i = 0; i < countof(s->outputs); i++)
         output_close(&s->outputs[i]);
     input_close(s);
@@ -258,6 +260,7 @@ void command_session_exited(struct command_session *s, int code)
     if (s->state != RUNNING)
         return;
     input_close(s);
+    timer_stop(&s->ping);
     stream_conn_read(s->base.conn, true); /* what it did not read is dropped; the client's end must still be seen */
     timer_start(&s->timer, s->daemon->loop, GRACE_S, on_grace_over, s);
     check_end(s);
@@ -265,13 +268,34 @@ void command_session_exited(struct command_session *s, int code)
 
 /* ---- input --------------------------------------------------------------------------------------------------------- */
 
+static void on_ping_time(void *data)
+{
+    struct command_session *s = data;
+
+    command_link_ping(s->link);
+    timer_start(&s->ping, s->daemon->loop, STREAM_PING_S, on_ping_time, s);
+}
+
+static void client_pause(struct command_session *s)
+{
+    stream_conn_read(s->base.conn, false);
+    if (!timer_active(&s->ping))
+        timer_start(&s->ping, s->daemon->loop, STREAM_PING_S, on_ping_time, s);
+}
+
+static void client_resume(struct command_session *s)
+{
+    timer_stop(&s->ping);
+    stream_conn_read(s->base.conn, true);
+}
+
 static void input_settled(struct command_session *s)
 {
     buf_done(&s->in);
     s->in_sent = 0;
     if (s->in_watch)
         watch_set(s->in_watch, 0);
-    stream_conn_read(s->base.conn, true);
+    client_resume(s);
     if (s->in_ended && !s->in_closed)
         s->kind->on_stdin_end(s);
 }
@@ -299,7 +323,7 @@ static void on_input_room(void *data, int events)
     (void)events;
     if (!input_write(s, (const uint8_t *)s->in.data + s->in_sent, s->in.len - s->in_sent, &done)) {
         input_close(s);
-        stream_conn_read(s->base.conn, true);
+        client_resume(s);
         return;
     }
     s->in_sent += done;
@@ -310,7 +334,7 @@ static void on_input_room(void *data, int events)
 static void input_keep(struct command_session *s, const uint8_t *p, size_t n)
 {
     buf_add(&s->in, p, n);
-    stream_conn_read(s->base.conn, false);
+    client_pause(s);
     if (s->in_watch)
         watch_set(s->in_watch, WATCH_WRITE);
 }
@@ -425,7 +449,7 @@ void command_session_run(struct command_session *s, const struct command_fds *fd
     s->in_fd = fds->in;
     if (fds->in < 0) {
         input_close(s);
-        stream_conn_read(s->base.conn, true);
+        client_resume(s);
     } else {
         s->in_watch = watch_start(s->daemon->loop, fds->in, s->in.len ? WATCH_WRITE : 0, on_input_room, s);
         if (s->in_ended && s->in.len == 0)

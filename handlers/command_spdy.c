@@ -124,6 +124,14 @@ static void write_channel(void *self, enum channel_number channel, const void *p
         stream_spdy_data(s->spdy, s->ids[channel], p, n, false);
 }
 
+static void ping(void *self)
+{
+    struct command_spdy *s = self;
+
+    spdy_ping(stream_spdy_codec(s->spdy));
+    stream_spdy_flush(s->spdy);
+}
+
 static void finish(void *self, const char *status)
 {
     struct command_spdy *s = self;
@@ -145,4 +153,4 @@ static void drop(void *self)
     free(s);
 }
 
-const struct command_link_kind command_spdy = {make, write_channel, finish, drop};
+const struct command_link_kind command_spdy = {make, write_channel, ping, finish, drop};

@@ -71,6 +71,14 @@ static void write_channel(void *self, enum channel_number channel, const void *p
     stream_websocket_flush(s->ws);
 }
 
+static void ping(void *self)
+{
+    struct command_websocket *s = self;
+
+    websocket_ping(stream_websocket_codec(s->ws), "", 0);
+    stream_websocket_flush(s->ws);
+}
+
 static void finish(void *self, const char *status)
 {
     struct command_websocket *s = self;
@@ -91,4 +99,4 @@ static void drop(void *self)
     free(s);
 }
 
-const struct command_link_kind command_websocket = {make, write_channel, finish, drop};
+const struct command_link_kind command_websocket = {make, write_channel, ping, finish, drop};

@@ -27,6 +27,7 @@ struct port_session {
     struct port_pair *stalled;
     size_t unread; /* of all pairs' in */
     bool paused;
+    struct timer ping; /* runs while the client is not read */
 };
 
 struct daemon *port_session_daemon(struct port_session *s)
@@ -36,12 +37,21 @@ struct daemon *port_session_daemon(struct port_session *s)
 
 /* ---- end of a pair ------------------------------------------------------------------------------------------------- */
 
+static void on_ping_time(void *data)
+{
+    struct port_session *s = data;
+
+    s->kind->ping(s->self);
+    timer_start(&s->ping, s->daemon->loop, STREAM_PING_S, on_ping_time, s);
+}
+
 static void unread_add(struct port_session *s, size_t n)
 {
     s->unread += n;
     if (!s->paused && s->unread > PORT_UNREAD_MAX) {
         s->paused = true;
         stream_conn_read(s->base.conn, false);
+        timer_start(&s->ping, s->daemon->loop, STREAM_PING_S, on_ping_time, s);
     }
 }
 
@@ -50,6 +60,7 @@ static void unread_remove(struct port_session *s, size_t n)
     s->unread -= n;
     if (s->paused && s->unread <= UNREAD_LOW) {
         s->paused = false;
+        timer_stop(&s->ping);
         stream_conn_read(s->base.conn, true);
     }
 }
@@ -460,6 +471,7 @@ static void destroy(struct port_session *s)
         port_pair_drop(s->pairs);
     if (s->dialing)
         s->dialing->session = NULL;
+    timer_stop(&s->ping);
     stream_session_done(&s->base);
     free(s->pod_id);
     free(s);

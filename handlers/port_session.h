@@ -46,6 +46,7 @@ struct port_link_kind {
     void (*end)(void *self, struct port_pair *p); /* the target has no more */
     /* The pair is over: with text, which goes to the error stream, or NULL. The link forgets it. */
     void (*close)(void *self, struct port_pair *p, const char *text);
+    void (*ping)(void *self);
     void (*finish)(void *self, const char *why); /* of the session: sends what is queued, then goes. why: NULL or words */
     void (*free)(void *self);                    /* drops it */
 };

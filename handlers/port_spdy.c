@@ -267,6 +267,14 @@ static void close_pair(void *self, struct port_pair *p, const char *text)
     stream_spdy_flush(s->spdy);
 }
 
+static void ping(void *self)
+{
+    struct port_spdy *s = self;
+
+    spdy_ping(stream_spdy_codec(s->spdy));
+    stream_spdy_flush(s->spdy);
+}
+
 static void drop(void *self)
 {
     struct port_spdy *s = self;
@@ -289,4 +297,4 @@ static void finish(void *self, const char *why)
     free(s);
 }
 
-const struct port_link_kind port_spdy = {make, send_data, send_end, close_pair, finish, drop};
+const struct port_link_kind port_spdy = {make, send_data, send_end, close_pair, ping, finish, drop};

@@ -102,6 +102,14 @@ static void close_pair(void *self, struct port_pair *p, const char *text)
         timer_start(&s->last, port_session_daemon(s->session)->loop, 0, on_last, s);
 }
 
+static void ping(void *self)
+{
+    struct port_websocket *s = self;
+
+    websocket_ping(stream_websocket_codec(s->ws), "", 0);
+    stream_websocket_flush(s->ws);
+}
+
 static void drop(void *self)
 {
     struct port_websocket *s = self;
@@ -120,4 +128,4 @@ static void finish(void *self, const char *why)
     free(s);
 }
 
-const struct port_link_kind port_websocket = {make, send_data, send_end, close_pair, finish, drop};
+const struct port_link_kind port_websocket = {make, send_data, send_end, close_pair, ping, finish, drop};

@@ -13,7 +13,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { STREAM_SESSIONS_MAX = 1000 }; /* open at once; above: HTTP 429 */
+enum {
+    STREAM_SESSIONS_MAX = 1000, /* open at once; above: HTTP 429 */
+    STREAM_PING_S = 5,          /* between two pings to a client that is not being read */
+};
 
 struct streaming;
 struct stream_opening;

@@ -617,7 +617,7 @@ void http_cancel(struct http_transfer *t)
 
 /* ---- the start ---- */
 
-static bool has_line_break(const struct http_request *r)
+static bool has_line_break(const struct http_fetch *r)
 {
     for (const char *const *h = r->headers; h && *h; h++)
         if (strpbrk(*h, "\r\n"))
@@ -625,7 +625,7 @@ static bool has_line_break(const struct http_request *r)
     return r->authorization && strpbrk(r->authorization, "\r\n");
 }
 
-static void set_headers(struct http_transfer *t, const struct http_request *r)
+static void set_headers(struct http_transfer *t, const struct http_fetch *r)
 {
     for (const char *const *h = r->headers; h && *h; h++)
         t->headers = curl_slist_append(t->headers, *h);
@@ -635,7 +635,7 @@ static void set_headers(struct http_transfer *t, const struct http_request *r)
     }
 }
 
-int http_start(struct http *h, const struct http_request *r, const struct http_events *events, void *data,
+int http_start(struct http *h, const struct http_fetch *r, const struct http_events *events, void *data,
                struct http_transfer **ret_transfer, struct err *err)
 {
     if (has_line_break(r))

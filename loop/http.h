@@ -34,7 +34,7 @@ struct http_tls {
     bool skip_verify;
 };
 
-struct http_request {   /* all of it is copied */
+struct http_fetch {   /* all of it is copied */
     const char *method; /* NULL: GET, or POST with a body */
     const char *url;
     const char *const *headers; /* "Accept: text/plain", NULL-terminated; NULL: none */
@@ -70,7 +70,7 @@ void http_free(
     struct http *h); /* drops transfers without a call; not from inside a callback of one. NULL is fine */
 
 /* INVALID_ARGUMENT for a URL that is not http or https. */
-int http_start(struct http *h, const struct http_request *r, const struct http_events *events, void *data,
+int http_start(struct http *h, const struct http_fetch *r, const struct http_events *events, void *data,
                struct http_transfer **ret_transfer, struct err *err) must_check;
 void http_resume(struct http_transfer *t); /* may call on_body before it returns */
 void http_cancel(

@@ -13,8 +13,7 @@
  * Memory: 35 KiB a server; about 14 KiB a connection until it is upgraded or answered, at most 3 * HTTP_HEAD_MAX; then a
  * stream_conn's. TLS: loop/tls_relay.h. TCP_NODELAY is set, and keep-alive probes find a dead peer host within two minutes.
  *
- * The process ignores SIGPIPE, for libuv. The client in loop/http.h has a struct http_request of its own: a file that
- * looks into that one does not include this.
+ * The process ignores SIGPIPE, for libuv.
  */
 #pragma once
 #include "core/err.h"

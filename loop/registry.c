@@ -407,7 +407,7 @@ static int get_token(struct registry_request *q, const struct auth_challenge *c)
         again_after(q, 0);
         return 0;
     }
-    struct http_request r_http = {
+    struct http_fetch r_http = {
         .url = t.url,
         .headers = t.body ? form : form + 1,
         .authorization = t.authorization,
@@ -676,7 +676,7 @@ static void ask(struct registry_request *q)
     q->err = (struct err){0};
     free(q->sent);
     q->sent = mem_strdup(state_of(q)->authorization);
-    struct http_request r = {.url = url,
+    struct http_fetch r = {.url = url,
                              .headers = headers,
                              .authorization = q->sent,
                              .tls = {.ca_file = e->tls.ca_file,

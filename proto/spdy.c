@@ -283,6 +283,14 @@ void spdy_rst(struct spdy *s, uint32_t id, enum spdy_status status)
     spdy_stream_gone(s, st);
 }
 
+void spdy_ping(struct spdy *s)
+{
+    if (s->failed)
+        return;
+    s->ping_id += 2; /* even ones are the server's */
+    spdy_put_ping(&s->output, s->ping_id);
+}
+
 void spdy_goaway(struct spdy *s, enum spdy_goaway_status status)
 {
     if (s->gone)

@@ -100,6 +100,9 @@ size_t spdy_room(const struct spdy *s, uint32_t id);
 /* Resets; nothing is told of the stream from then on. A stream that is gone is none to reset: no error, no frame. */
 void spdy_rst(struct spdy *s, uint32_t id, enum spdy_status status);
 
+/* A PING of ours, which the client answers: writing is how a connection finds out that it is dead. */
+void spdy_ping(struct spdy *s);
+
 /* Says that no stream is taken after the ones that are there; those go on. Once. */
 void spdy_goaway(struct spdy *s, enum spdy_goaway_status status);
 

@@ -62,6 +62,7 @@ struct spdy {
     int64_t send_window;
     uint32_t send_window_initial;
     bool block_sent;
+    uint32_t ping_id; /* the last of ours */
     struct buf output;
     size_t output_sent; /* its first bytes, sent already */
 };

@@ -77,7 +77,7 @@ static void see_done(void *data, const struct http_result *r)
 
 static const struct http_events events = {see_headers, see_body, see_done};
 
-static void get(const char *path, struct http_request r)
+static void get(const char *path, struct http_fetch r)
 {
     struct err err = {0};
     cleanup_free char *url = mem_printf("http://localhost:%d/http/%s", fake.port, path);
@@ -112,7 +112,7 @@ static int teardown(void **state)
 static void gets_a_body(void **state)
 {
     (void)state;
-    get("bytes/320", (struct http_request){0});
+    get("bytes/320", (struct http_fetch){0});
     assert_int_equal(seen.r.err.grpc, GRPC_OK);
     assert_int_equal(seen.r.status, 200);
     assert_int_equal(seen.r.bytes, 320);
@@ -124,11 +124,11 @@ static void pauses_without_losing_a_byte(void **state)
     struct buf whole = {0};
 
     (void)state;
-    get("bytes/1600000", (struct http_request){0});
+    get("bytes/1600000", (struct http_fetch){0});
     whole = seen.body;
     memset(&seen, 0, sizeof(seen));
     seen.take = 777;
-    get("bytes/1600000", (struct http_request){0});
+    get("bytes/1600000", (struct http_fetch){0});
     assert_int_equal(seen.r.err.grpc, GRPC_OK);
     assert_true(seen.pauses > 10);
     assert_int_equal(seen.body.len, whole.len);
@@ -139,7 +139,7 @@ static void pauses_without_losing_a_byte(void **state)
 static void posts(void **state)
 {
     (void)state;
-    get("post", (struct http_request){.body = "a=b", .body_len = 3});
+    get("post", (struct http_fetch){.body = "a=b", .body_len = 3});
     assert_int_equal(seen.r.status, 200);
     assert_string_equal(seen.body.data, "a=b");
 }
@@ -147,7 +147,7 @@ static void posts(void **state)
 static void keeps_credentials_on_the_same_origin(void **state)
 {
     (void)state;
-    get("same", (struct http_request){.authorization = "Basic eA=="});
+    get("same", (struct http_fetch){.authorization = "Basic eA=="});
     assert_string_equal(seen.body.data, "Basic eA==");
     assert_int_equal(seen.headers, 1);
 }
@@ -155,7 +155,7 @@ static void keeps_credentials_on_the_same_origin(void **state)
 static void drops_credentials_for_another_origin(void **state)
 {
     (void)state;
-    get("away", (struct http_request){.authorization = "Basic eA=="});
+    get("away", (struct http_fetch){.authorization = "Basic eA=="});
     assert_int_equal(seen.r.err.grpc, GRPC_OK);
     assert_int_equal(seen.r.status, 200);
     assert_null(seen.body.data);
@@ -164,7 +164,7 @@ static void drops_credentials_for_another_origin(void **state)
 static void reads_repeated_headers(void **state)
 {
     (void)state;
-    get("twice", (struct http_request){0});
+    get("twice", (struct http_fetch){0});
     assert_int_equal(seen.r.status, 401);
     assert_string_equal(seen.first, "Basic realm=a");
     assert_string_equal(seen.second, "Bearer realm=b");
@@ -174,7 +174,7 @@ static void cancels_from_inside_a_callback(void **state)
 {
     (void)state;
     seen.cancel_after = 1;
-    get("bytes/3200000", (struct http_request){0});
+    get("bytes/3200000", (struct http_fetch){0});
     assert_int_equal(seen.r.err.grpc, GRPC_CANCELLED);
 }
 
@@ -182,7 +182,7 @@ static void aborts(void **state)
 {
     (void)state;
     seen.abort_after = 1000;
-    get("bytes/3200000", (struct http_request){0});
+    get("bytes/3200000", (struct http_fetch){0});
     assert_int_equal(seen.r.err.grpc, GRPC_CANCELLED);
     assert_false(seen.r.retry);
 }
@@ -202,7 +202,7 @@ static void explains_failures(void **state)
     for (size_t i = 0; i < countof(cases); i++) {
         size_t before = entries("/proc/self/fd");
         setup(state);
-        get(cases[i].path, (struct http_request){.idle_seconds = 1});
+        get(cases[i].path, (struct http_fetch){.idle_seconds = 1});
         assert_true(seen.r.err.grpc == GRPC_UNAVAILABLE || seen.r.err.grpc == GRPC_INVALID_ARGUMENT);
         if (!strstr(seen.r.err.msg, cases[i].says))
             fail_msg("%s: %s", cases[i].path, seen.r.err.msg);
@@ -220,18 +220,18 @@ static void refuses(void **state)
 
     (void)state;
     for (size_t i = 0; i < countof(urls); i++) {
-        struct http_request r = {.url = urls[i]};
+        struct http_fetch r = {.url = urls[i]};
         err.grpc = 0;
         assert_true(http_start(h, &r, &events, NULL, NULL, &err) < 0);
         assert_int_equal(err.grpc, GRPC_INVALID_ARGUMENT);
     }
-    struct http_request r = {.url = "http://x/", .authorization = "Basic a\r\nX: y"};
+    struct http_fetch r = {.url = "http://x/", .authorization = "Basic a\r\nX: y"};
     assert_true(http_start(h, &r, &events, NULL, NULL, &err) < 0);
 }
 
 static void says_who_refuses_the_connection(void **state)
 {
-    struct http_request r = {.url = "http://127.0.0.1:1/"};
+    struct http_fetch r = {.url = "http://127.0.0.1:1/"};
     struct err err;
 
     (void)state;
@@ -245,7 +245,7 @@ static void says_who_refuses_the_connection(void **state)
 static void tells_where_no_tls_is_spoken(void **state)
 {
     cleanup_free char *url = mem_printf("https://127.0.0.1:%d/", fake.port);
-    struct http_request r = {.url = url};
+    struct http_fetch r = {.url = url};
     struct err err;
 
     (void)state;
@@ -260,7 +260,7 @@ static void goes_through_the_proxy(void **state)
     (void)state;
     /* the fake server answers 404 to an absolute URL it does not know: what matters is that it was asked */
     cleanup_free char *proxy = mem_printf("http://localhost:%d", fake.port);
-    struct http_request r = {.url = "http://nowhere.invalid/http/nothing"};
+    struct http_fetch r = {.url = "http://nowhere.invalid/http/nothing"};
     struct err err;
 
     setenv("http_proxy", proxy, 1);
@@ -281,7 +281,7 @@ static void frees_while_moving(void **state)
 {
     static const struct http_events stopping = {stop_at_headers, see_body, see_done};
     cleanup_free char *url = mem_printf("http://localhost:%d/http/silent", fake.port);
-    struct http_request r = {.url = url};
+    struct http_fetch r = {.url = url};
     struct err err;
 
     (void)state;
@@ -304,7 +304,7 @@ static void look_idle(void *data)
 static void forgets_everything_when_idle(void **state)
 {
     (void)state;
-    get("bytes/320", (struct http_request){0});
+    get("bytes/320", (struct http_fetch){0});
     assert_false(http_idle(h));
     int64_t from = time_monotonic_us();
     loop_defer(l, look_idle, NULL);

@@ -292,8 +292,7 @@ bool cni_plugin_is_idle(const struct cni_conf *c, size_t i, const json_t *runtim
     /* the first one must be called: portmap fails where it is not chained */
     if (i == 0 || strcmp(p->type, "portmap") != 0 || json_object_get(runtime, "portMappings"))
         return false;
-    json_object_foreach(p->json, key, value)
-    {
+    json_object_foreach (p->json, key, value) {
         if (strcmp(key, "type") != 0 && strcmp(key, "capabilities") != 0 &&
             (strcmp(key, "snat") != 0 || !json_is_boolean(value)))
             return false;

@@ -60,13 +60,13 @@ struct config {
     enum exec_mode exec;
     int pids_limit; /* -1: none, where the request sets none */
 
-    char *stream_address;       /* 127.0.0.1: where Exec, Attach and PortForward are served */
-    int stream_port;            /* 0: any free one */
-    char *stream_tls_cert;      /* "": no TLS */
-    char *stream_tls_key;       /* "" */
-    char *stream_tls_client_ca; /* "": clients need no certificate */
-    bool stream_plain_remote;   /* false: another address than a loopback one wants TLS */
-    int stream_idle_timeout_s;  /* 14400 */
+    char *stream_address;          /* 127.0.0.1: where Exec, Attach and PortForward are served */
+    int stream_port;               /* 0: any free one */
+    char *stream_tls_cert;         /* "": no TLS */
+    char *stream_tls_key;          /* "" */
+    char *stream_tls_client_ca;    /* "": clients need no certificate */
+    bool stream_plain_remote;      /* false: another address than a loopback one wants TLS */
+    int stream_idle_timeout_s;     /* 14400 */
     int stream_creation_timeout_s; /* 30: for a client to open the streams it asked for */
 };
 

@@ -170,18 +170,17 @@ const struct config_key config_keys[] = {
      .comment = "Where clients of exec, attach and port-forward connect. The kubelet is on this host: loopback "
                 "does."},
     {"streaming", "port", NUMBER(stream_port, 0, 65535), .comment = "0: any free port."},
-    {"streaming", "tls_cert",
-     TEXT(stream_tls_cert, "an absolute path, or \"\" for no TLS", is_path_or_empty),
+    {"streaming", "tls_cert", TEXT(stream_tls_cert, "an absolute path, or \"\" for no TLS", is_path_or_empty),
      .comment = "The server's certificate, PEM, with its chain; read again when it changes. Empty: no TLS."},
-    {"streaming", "tls_key",
-     TEXT(stream_tls_key, "an absolute path, or \"\" for no TLS", is_path_or_empty),
+    {"streaming", "tls_key", TEXT(stream_tls_key, "an absolute path, or \"\" for no TLS", is_path_or_empty),
      .comment = "Its private key, PEM."},
     {"streaming", "tls_client_ca",
      TEXT(stream_tls_client_ca, "an absolute path, or \"\" for none", is_path_or_empty),
      .comment = "Clients must have a certificate of this authority. Empty: they need none."},
     {"streaming", "allow_plain_remote", BOOL(stream_plain_remote),
-     .comment = "Serve an address that is not a loopback one without TLS: whoever is on the network can then read "
-                "along."},
+     .comment =
+         "Serve an address that is not a loopback one without TLS: whoever is on the network can then read "
+         "along."},
     {"streaming", "idle_timeout_s", NUMBER(stream_idle_timeout_s, 1, 604800),
      .comment = "Seconds after which a session that moves no byte is ended."},
     {"streaming", "creation_timeout_s", NUMBER(stream_creation_timeout_s, 1, 3600),

@@ -260,17 +260,19 @@ static bool is_loopback(const char *address)
 static int check_streaming(const struct config *c, struct err *err)
 {
     if (!*c->stream_tls_cert != !*c->stream_tls_key)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
-                       "streaming.%s is set and streaming.%s is not: TLS needs both",
-                       *c->stream_tls_cert ? "tls_cert" : "tls_key", *c->stream_tls_cert ? "tls_key" : "tls_cert");
+        return err_set(
+            err, GRPC_INVALID_ARGUMENT, 0, "streaming.%s is set and streaming.%s is not: TLS needs both",
+            *c->stream_tls_cert ? "tls_cert" : "tls_key", *c->stream_tls_cert ? "tls_key" : "tls_cert");
     if (*c->stream_tls_client_ca && !*c->stream_tls_cert)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
-                       "streaming.tls_client_ca is set without TLS: set streaming.tls_cert and streaming.tls_key, too");
+        return err_set(
+            err, GRPC_INVALID_ARGUMENT, 0,
+            "streaming.tls_client_ca is set without TLS: set streaming.tls_cert and streaming.tls_key, too");
     if (!is_loopback(c->stream_address) && !*c->stream_tls_cert && !c->stream_plain_remote)
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0,
-                       "streaming.address %s is not a loopback address, and there is no TLS: set streaming.tls_cert "
-                       "and streaming.tls_key, or streaming.allow_plain_remote: true if everybody may read along",
-                       c->stream_address);
+        return err_set(
+            err, GRPC_INVALID_ARGUMENT, 0,
+            "streaming.address %s is not a loopback address, and there is no TLS: set streaming.tls_cert "
+            "and streaming.tls_key, or streaming.allow_plain_remote: true if everybody may read along",
+            c->stream_address);
     return 0;
 }
 

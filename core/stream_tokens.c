@@ -65,10 +65,11 @@ int stream_tokens_add(struct stream_tokens *t, int64_t now_us, void *value,
     unsigned char raw[STREAM_TOKEN_LEN / 2];
 
     if (stream_tokens_expire(t, now_us) >= STREAM_TOKENS_MAX)
-        return err_set(err, GRPC_RESOURCE_EXHAUSTED, 0,
-                       "%d streaming requests wait for their clients already: connect to their URLs, or try again "
-                       "within %d s",
-                       STREAM_TOKENS_MAX, STREAM_TOKEN_S);
+        return err_set(
+            err, GRPC_RESOURCE_EXHAUSTED, 0,
+            "%d streaming requests wait for their clients already: connect to their URLs, or try again "
+            "within %d s",
+            STREAM_TOKENS_MAX, STREAM_TOKEN_S);
     if (getrandom(raw, sizeof(raw), 0) != sizeof(raw))
         abort();
     t->items = mem_grow(t->items, &t->cap, t->n + 1, sizeof(*t->items));

@@ -46,8 +46,8 @@ static struct container *running_container(struct daemon *d, const char *id, str
     if (c && c->state == CONTAINER_STATE_RUNNING)
         return c;
     if (c)
-        err_set(err, GRPC_FAILED_PRECONDITION, 0, "container %s (%.13s) is not running: there is nothing to attach to",
-                c->name, c->id);
+        err_set(err, GRPC_FAILED_PRECONDITION, 0,
+                "container %s (%.13s) is not running: there is nothing to attach to", c->name, c->id);
     return NULL;
 }
 
@@ -81,7 +81,8 @@ static void on_attached(void *data, const struct err *err)
     const struct container *c = err ? NULL : running_container(command_session_daemon(s), r->id, &gone);
     struct keeper *k = c ? container_pod(c)->keeper : NULL;
     if (!err && !k)
-        err = c ? (err_set(&gone, GRPC_UNAVAILABLE, 0, "the keeper of its pod is being restarted: try again"), &gone)
+        err = c ? (err_set(&gone, GRPC_UNAVAILABLE, 0, "the keeper of its pod is being restarted: try again"),
+                   &gone)
                 : &gone;
     if (err) {
         command_session_fail(s, err);
@@ -206,7 +207,8 @@ void handle_attach(struct rpc *rpc)
     const struct container *c;
     struct err err;
 
-    if (command_streams_check("Attach", req->container_id, req->stdin, req->stdout, req->stderr, req->tty, &err) < 0 ||
+    if (command_streams_check("Attach", req->container_id, req->stdin, req->stdout, req->stderr, req->tty,
+                              &err) < 0 ||
         !(c = running_container(rpc->daemon, req->container_id, &err))) {
         rpc_fail(rpc, &err);
         return;

@@ -1,8 +1,8 @@
 #include "handlers/command_link.h"
 #include "core/mem.h"
 
-struct command_link *command_link_new(const struct command_link_spec *spec, const struct command_link_events *events,
-                                      void *data)
+struct command_link *command_link_new(const struct command_link_spec *spec,
+                                      const struct command_link_events *events, void *data)
 {
     struct command_link *l = mem_new(struct command_link);
 

@@ -19,9 +19,11 @@ struct command_link;
 struct command_link_events {
     void (*on_open)(void *data); /* every stream that was asked for is there */
     void (*on_data)(void *data, enum channel_number channel, const uint8_t *p, size_t n); /* stdin, resize */
-    void (*on_end)(void *data, enum channel_number channel); /* the client's last byte of it came; may be repeated */
+    void (*on_end)(void *data,
+                   enum channel_number channel); /* the client's last byte of it came; may be repeated */
     void (*on_drain)(void *data);
-    void (*on_gone)(void *data, const struct err *err); /* the client closed (NULL), went away or broke a rule */
+    void (*on_gone)(void *data,
+                    const struct err *err); /* the client closed (NULL), went away or broke a rule */
 };
 
 struct command_link_spec {
@@ -31,8 +33,8 @@ struct command_link_spec {
     bool in, out, err, resize; /* the channels that are wanted, besides the error channel */
 };
 
-struct command_link *command_link_new(const struct command_link_spec *spec, const struct command_link_events *events,
-                                      void *data);
+struct command_link *command_link_new(const struct command_link_spec *spec,
+                                      const struct command_link_events *events, void *data);
 struct stream_conn *command_link_conn(struct command_link *l);
 void command_link_write(struct command_link *l, enum channel_number channel, const void *p, size_t n);
 void command_link_ping(struct command_link *l); /* to find out whether a client that is not read still lives */

@@ -43,7 +43,7 @@ struct command_session {
     int in_fd;
     struct watch *in_watch;
     struct timer ping; /* runs while the client is not read */
-    struct buf in; /* from the client, for the command; from in_sent on */
+    struct buf in;     /* from the client, for the command; from in_sent on */
     size_t in_sent;
     bool in_ended;  /* the client has no more */
     bool in_closed; /* the command takes no more */
@@ -163,7 +163,8 @@ static void on_gone(void *data, const struct err *err)
 {
     struct command_session *s = data;
 
-    log_debug("streaming: the client of %s went away%s%s", s->request->id, err ? ": " : "", err ? err->msg : "");
+    log_debug("streaming: the client of %s went away%s%s", s->request->id, err ? ": " : "",
+              err ? err->msg : "");
     command_link_free(s->link);
     destroy(s);
 }
@@ -261,7 +262,8 @@ void command_session_exited(struct command_session *s, int code)
         return;
     input_close(s);
     timer_stop(&s->ping);
-    stream_conn_read(s->base.conn, true); /* what it did not read is dropped; the client's end must still be seen */
+    stream_conn_read(s->base.conn,
+                     true); /* what it did not read is dropped; the client's end must still be seen */
     timer_start(&s->timer, s->daemon->loop, GRACE_S, on_grace_over, s);
     check_end(s);
 }
@@ -365,7 +367,8 @@ static void resize(struct command_session *s)
     const struct winsize size = {.ws_row = s->size.height, .ws_col = s->size.width};
 
     if (s->pty >= 0 && s->size_known && ioctl(s->pty, TIOCSWINSZ, &size) < 0)
-        log_debug("streaming: cannot resize a terminal to %ux%u: %s", size.ws_col, size.ws_row, strerror(errno));
+        log_debug("streaming: cannot resize a terminal to %ux%u: %s", size.ws_col, size.ws_row,
+                  strerror(errno));
 }
 
 static void take_resize(struct command_session *s, const uint8_t *p, size_t n)
@@ -477,16 +480,19 @@ void command_session_open(struct stream_opening *o, const struct command_kind *k
         .self = self,
         .request = steal_ptr(&o->request),
         .protocol = o->protocol,
-        .outputs = {{.session = s, .channel = CHANNEL_STDOUT, .fd = -1}, {.session = s, .channel = CHANNEL_STDERR, .fd = -1}},
+        .outputs = {{.session = s, .channel = CHANNEL_STDOUT, .fd = -1},
+                    {.session = s, .channel = CHANNEL_STDERR, .fd = -1}},
         .in_fd = -1,
         .pty = -1,
     };
     stream_session_start(&s->base, o->daemon, o->conn);
-    timer_start(&s->timer, o->daemon->loop, o->daemon->config.stream_creation_timeout_s, on_creation_timeout, s);
+    timer_start(&s->timer, o->daemon->loop, o->daemon->config.stream_creation_timeout_s, on_creation_timeout,
+                s);
     s->link = command_link_new(&spec, &events, s);
 }
 
-int command_streams_check(const char *rpc, const char *id, bool in, bool out, bool err_stream, bool tty, struct err *err)
+int command_streams_check(const char *rpc, const char *id, bool in, bool out, bool err_stream, bool tty,
+                          struct err *err)
 {
     if (!*id)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s: missing required container_id", rpc);

@@ -21,12 +21,13 @@ struct command_kind {
     void (*on_stdin_end)(struct command_session *s); /* all of the client's stdin has been written; close it */
     /* Of a session that lasts as long as its output: that has ended. command_session_end() or command_session_fail(). */
     void (*on_output_end)(struct command_session *s);
-    void (*on_gone)(struct command_session *s);      /* the session is about to end: let go of self */
+    void (*on_gone)(struct command_session *s); /* the session is about to end: let go of self */
 };
 
 struct command_fds {
-    int in, out, err; /* non-blocking, the session's own; -1: none. A terminal is in and out: two descriptors of it */
-    int pty;          /* to resize: the session's own; -1: no terminal */
+    int in, out,
+        err; /* non-blocking, the session's own; -1: none. A terminal is in and out: two descriptors of it */
+    int pty; /* to resize: the session's own; -1: no terminal */
 };
 
 /* Opens it: takes o's connection and request. self is the kind's. */
@@ -40,7 +41,8 @@ void command_session_run(struct command_session *s, const struct command_fds *fd
 /* It has ended. What it has written is still sent; what others hold open is not waited for. */
 void command_session_exited(struct command_session *s, int code);
 void command_session_close_stdin(struct command_session *s); /* for on_stdin_end */
-int command_session_longest_stall_s(const struct command_session *s); /* how long the client has once kept output waiting */
+int command_session_longest_stall_s(
+    const struct command_session *s); /* how long the client has once kept output waiting */
 /* Ends with success: for an attached client that is through. */
 void command_session_end(struct command_session *s);
 /* Ends with an error that the client is told. */

@@ -126,10 +126,10 @@ static char *verbose_info(struct rpc *rpc, struct container *c, const Runtime__V
 
     json_t *spec_json =
         file_read(path, SPEC_MAX, &spec, &ignored) == 0 ? json_loadb(spec.data, spec.len, 0, NULL) : NULL;
-    json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:s*, s:{s:b, s:b, s:b}, s:o*}", "sandboxID", c->pod_id, "pid",
-                          c->pid, "bundle", c->dir, "bootID", c->boot_id, "imageID", c->image_id, "config", "tty",
-                          config->tty, "stdin", config->stdin, "stdin_once", config->stdin_once, "runtimeSpec",
-                          spec_json);
+    json_t *o =
+        json_pack("{s:s, s:i, s:s, s:s, s:s*, s:{s:b, s:b, s:b}, s:o*}", "sandboxID", c->pod_id, "pid", c->pid,
+                  "bundle", c->dir, "bootID", c->boot_id, "imageID", c->image_id, "config", "tty", config->tty,
+                  "stdin", config->stdin, "stdin_once", config->stdin_once, "runtimeSpec", spec_json);
     char *text = json_dumps(o, JSON_COMPACT);
     char *copy = rpc_strdup(rpc, text ? text : "{}");
 

@@ -137,8 +137,10 @@ static void on_stdin_end(struct command_session *s)
         command_session_close_stdin(s);
 }
 
-static const struct command_kind exec_command = {
-    .doing = "error executing command in container", .start = start, .on_stdin_end = on_stdin_end, .on_gone = on_gone};
+static const struct command_kind exec_command = {.doing = "error executing command in container",
+                                                 .start = start,
+                                                 .on_stdin_end = on_stdin_end,
+                                                 .on_gone = on_gone};
 
 static void open_exec(struct stream_opening *o)
 {
@@ -157,7 +159,8 @@ void handle_exec(struct rpc *rpc)
     const struct container *c;
     struct err err;
 
-    if (command_streams_check("Exec", req->container_id, req->stdin, req->stdout, req->stderr, req->tty, &err) < 0 ||
+    if (command_streams_check("Exec", req->container_id, req->stdin, req->stdout, req->stderr, req->tty, &err) <
+            0 ||
         !(c = running_container(rpc->daemon, req->container_id, &err))) {
         rpc_fail(rpc, &err);
         return;

@@ -35,7 +35,8 @@ static void on_exit_status(void *data, int status)
 static const struct enter_events enter_events = {on_started, on_exit_status};
 
 int exec_by_plan_start(struct container *c, const struct buf *plan, const struct exec_spec *spec,
-                       const struct exec_process_events *events, void *data, struct exec_by_plan **ret, struct err *err)
+                       const struct exec_process_events *events, void *data, struct exec_by_plan **ret,
+                       struct err *err)
 {
     struct daemon *d = c->daemon;
     cleanup_free void *block = NULL;

@@ -29,7 +29,7 @@ struct exec_by_runtime {
     void *data;
     struct loop *loop;
     struct child *child; /* the runtime's command, while STARTING */
-    pid_t pid; /* 0 while STARTING */
+    pid_t pid;           /* 0 while STARTING */
     int pidfd;
     int status;  /* of one that ended before it was known to run */
     int console; /* listens for the terminal; -1: none */
@@ -174,7 +174,8 @@ static void explain(const struct exec_by_runtime *x, const struct child_result *
         err_set(ret, GRPC_INTERNAL, 0, "%s: %s", x->name, words);
 }
 
-static int look_at_result(struct exec_by_runtime *x, const struct child_result *r, int *ret_pty, struct err *err)
+static int look_at_result(struct exec_by_runtime *x, const struct child_result *r, int *ret_pty,
+                          struct err *err)
 {
     x->pid = read_pid(x);
     if (x->pid <= 1)
@@ -186,7 +187,8 @@ static int look_at_result(struct exec_by_runtime *x, const struct child_result *
     if (!x->pid)
         return err_set(err, GRPC_INTERNAL, 0, "%s: the runtime wrote no process id to its --pid-file", x->name);
     if (x->console >= 0 && (*ret_pty = receive_pty(x)) < 0)
-        return err_set(err, GRPC_INTERNAL, 0, "%s: the runtime sent no terminal to its --console-socket", x->name);
+        return err_set(err, GRPC_INTERNAL, 0, "%s: the runtime sent no terminal to its --console-socket",
+                       x->name);
     return 0;
 }
 
@@ -286,8 +288,9 @@ static int start(struct exec_by_runtime *x, struct container *c, const struct ex
     return child_start(x->loop, &child, on_starter_ended, x, &x->child, err);
 }
 
-int exec_by_runtime_start(struct container *c, const struct exec_spec *spec, const struct exec_process_events *events,
-                          void *data, struct exec_by_runtime **ret, struct err *err)
+int exec_by_runtime_start(struct container *c, const struct exec_spec *spec,
+                          const struct exec_process_events *events, void *data, struct exec_by_runtime **ret,
+                          struct err *err)
 {
     static unsigned counter;
     struct exec_by_runtime *x = mem_new(struct exec_by_runtime);

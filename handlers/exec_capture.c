@@ -76,8 +76,8 @@ static int make_pipe(int *ret_ours, int *ret_theirs)
     return 0;
 }
 
-int exec_capture_start(struct container *c, const char *name, const char *const *argv, size_t max, exec_done_fn *on_done,
-                       void *data, struct exec_capture **ret, struct err *err)
+int exec_capture_start(struct container *c, const char *name, const char *const *argv, size_t max,
+                       exec_done_fn *on_done, void *data, struct exec_capture **ret, struct err *err)
 {
     static const struct exec_process_events events = {on_started, on_exit_status};
     cleanup_close int out = -1, out_end = -1, error = -1, error_end = -1;

@@ -183,15 +183,17 @@ static int check(struct exec_process *x, struct err *err)
 {
     for (size_t i = 0; x->argv[i]; i++)
         if (!utf8_is_valid(x->argv[i])) /* the runtime's process file could not carry it */
-            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s: word %zu of the command is not valid UTF-8", x->name, i);
+            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%s: word %zu of the command is not valid UTF-8",
+                           x->name, i);
     for (size_t i = 0; i < countof(x->fds) && !x->tty; i++)
         if (x->fds[i] < 0 && (x->fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
             return err_sys(err, errno, "%s: open /dev/null", x->name);
     return 0;
 }
 
-int exec_process_start(struct container *c, const struct exec_spec *spec, const struct exec_process_events *events,
-                       void *data, struct exec_process **ret, struct err *err)
+int exec_process_start(struct container *c, const struct exec_spec *spec,
+                       const struct exec_process_events *events, void *data, struct exec_process **ret,
+                       struct err *err)
 {
     struct exec_process *x = mem_new(struct exec_process);
 

@@ -19,7 +19,8 @@ struct exec_spec {
     const char *name;        /* for errors */
     const char *const *argv; /* NULL-terminated */
     bool tty;                /* a new terminal; then there are no descriptors */
-    int fds[3]; /* the command's stdin, stdout and stderr; -1: /dev/null. Taken, and closed when it has them, on an error as well */
+    int fds
+        [3]; /* the command's stdin, stdout and stderr; -1: /dev/null. Taken, and closed when it has them, on an error as well */
 };
 
 struct exec_process_events {
@@ -31,8 +32,9 @@ struct exec_process_events {
 struct exec_process;
 
 /* spec is copied; the container may go while it runs. INVALID_ARGUMENT: a word is not UTF-8; others: nothing could be started. */
-int exec_process_start(struct container *c, const struct exec_spec *spec, const struct exec_process_events *events,
-                       void *data, struct exec_process **ret, struct err *err) must_check;
+int exec_process_start(struct container *c, const struct exec_spec *spec,
+                       const struct exec_process_events *events, void *data, struct exec_process **ret,
+                       struct err *err) must_check;
 
 /* SIGKILL, to the command or to what is starting it: nothing of it stays in the container. The events still come. */
 void exec_process_kill(struct exec_process *x);
@@ -49,8 +51,9 @@ int exec_by_plan_start(struct container *c, const struct buf *plan, const struct
 void exec_by_plan_kill(struct exec_by_plan *x);
 
 struct exec_by_runtime;
-int exec_by_runtime_start(struct container *c, const struct exec_spec *spec, const struct exec_process_events *events,
-                          void *data, struct exec_by_runtime **ret, struct err *err) must_check;
+int exec_by_runtime_start(struct container *c, const struct exec_spec *spec,
+                          const struct exec_process_events *events, void *data, struct exec_by_runtime **ret,
+                          struct err *err) must_check;
 void exec_by_runtime_kill(struct exec_by_runtime *x);
 /* For child_set_orphan_hook(): true when pid was a command of the second way. */
 bool exec_by_runtime_reaped(int pid, int status);

@@ -90,7 +90,6 @@ const struct keeper_events pod_keeper_events = {.on_exit = on_keeper_exit, .on_l
 
 /* ---- start --------------------------------------------------------------------------------------------------------- */
 
-
 /* data is the pod_flow, which cannot end before: both the step that waits for the keeper and the undo wait for this. */
 static void on_keeper_ready(void *data, struct keeper *k, const struct err *err)
 {

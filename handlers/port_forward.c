@@ -15,7 +15,8 @@ static int check(const struct rpc *rpc, const Runtime__V1__PortForwardRequest *r
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "PortForward: missing required pod_sandbox_id");
     for (size_t i = 0; i < req->n_port; i++)
         if (req->port[i] < 1 || req->port[i] > UINT16_MAX)
-            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "PortForward: port %d is not 1 to 65535", req->port[i]);
+            return err_set(err, GRPC_INVALID_ARGUMENT, 0, "PortForward: port %d is not 1 to 65535",
+                           req->port[i]);
     if (!(*ret_pod = pod_find(rpc->daemon->pods, req->pod_sandbox_id, err)))
         return err_errno(err);
     if ((*ret_pod)->state != POD_READY)
@@ -33,7 +34,8 @@ void handle_port_forward(struct rpc *rpc)
     struct err err;
 
     if (check(rpc, req, &pod, &err) < 0 ||
-        streaming_url(rpc->daemon->streaming, stream_request_new(&port_forward_kind, pod->id), &reply.url, &err) < 0) {
+        streaming_url(rpc->daemon->streaming, stream_request_new(&port_forward_kind, pod->id), &reply.url,
+                      &err) < 0) {
         rpc_fail(rpc, &err);
         return;
     }

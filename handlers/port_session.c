@@ -308,9 +308,10 @@ static void not_connected(struct port_pair *p, int error)
         }
         error = EAFNOSUPPORT;
     }
-    cleanup_free char *why = mem_printf("failed to connect to localhost:%u inside the pod's network namespace, IPv4: %s, "
-                                        "IPv6: %s",
-                                        p->port, p->why_v4, strerror(error));
+    cleanup_free char *why =
+        mem_printf("failed to connect to localhost:%u inside the pod's network namespace, IPv4: %s, "
+                   "IPv6: %s",
+                   p->port, p->why_v4, strerror(error));
     pair_fail(p, why);
 }
 
@@ -396,7 +397,8 @@ static int dial_path(struct port_session *s, char **ret_path, struct err *err)
     if (!pod)
         return err_errno(err);
     if (pod->state != POD_READY)
-        return err_set(err, GRPC_FAILED_PRECONDITION, 0, "the pod %s/%s is not ready", pod->namespace, pod->name);
+        return err_set(err, GRPC_FAILED_PRECONDITION, 0, "the pod %s/%s is not ready", pod->namespace,
+                       pod->name);
     if (!pod->host_network)
         *ret_path = pod_path(pod, "ns/net");
     return 0;

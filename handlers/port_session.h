@@ -28,7 +28,7 @@ struct port_pair {
     struct port_session *session;
     enum port_pair_state state;
     uint16_t port;
-    uint32_t data_id, error_id; /* the client's streams, or channels; 0 error_id: it was reset */
+    uint32_t data_id, error_id;       /* the client's streams, or channels; 0 error_id: it was reset */
     struct netns_socket_pair sockets; /* those that are still to be tried */
     int fd;                           /* -1: not connected */
     struct watch *watch;
@@ -47,8 +47,9 @@ struct port_link_kind {
     /* The pair is over: with text, which goes to the error stream, or NULL. The link forgets it. */
     void (*close)(void *self, struct port_pair *p, const char *text);
     void (*ping)(void *self);
-    void (*finish)(void *self, const char *why); /* of the session: sends what is queued, then goes. why: NULL or words */
-    void (*free)(void *self);                    /* drops it */
+    void (*finish)(void *self,
+                   const char *why); /* of the session: sends what is queued, then goes. why: NULL or words */
+    void (*free)(void *self);        /* drops it */
 };
 extern const struct port_link_kind port_spdy, port_websocket;
 
@@ -59,8 +60,9 @@ struct daemon *port_session_daemon(struct port_session *s);
 /* The client wants a connection. */
 struct port_pair *port_pair_new(struct port_session *s, uint16_t port, uint32_t data_id, uint32_t error_id);
 void port_pair_take(struct port_pair *p, const uint8_t *bytes, size_t n); /* for the target */
-void port_pair_client_ended(struct port_pair *p);                         /* half-close; the pair may be gone after it */
-void port_pair_drop(struct port_pair *p);                                 /* the client has reset it; nothing is called */
+void port_pair_client_ended(struct port_pair *p); /* half-close; the pair may be gone after it */
+void port_pair_drop(struct port_pair *p);         /* the client has reset it; nothing is called */
 void port_session_drained(struct port_session *s);
-void port_session_end(struct port_session *s); /* nothing is left to do. Not from a callback of the connection's */
+void port_session_end(
+    struct port_session *s); /* nothing is left to do. Not from a callback of the connection's */
 void port_session_gone(struct port_session *s, const struct err *err);

@@ -65,8 +65,8 @@ static void on_half_timeout(void *data)
     struct half *h = data;
     struct stream_spdy *spdy = h->link->spdy;
 
-    log_info("streaming: port %u: the client opened one stream of request %s, and not the other in time", h->port,
-             h->request_id);
+    log_info("streaming: port %u: the client opened one stream of request %s, and not the other in time",
+             h->port, h->request_id);
     half_refuse(h);
     stream_spdy_flush(spdy);
 }
@@ -135,12 +135,14 @@ static bool port_of(const char *text, uint16_t *ret_port)
 static void on_stream(void *data, uint32_t id, const struct spdy_headers *headers, bool fin)
 {
     struct port_spdy *s = data;
-    const char *type = spdy_header_get(headers, "streamtype"), *request_id = spdy_header_get(headers, "requestid");
+    const char *type = spdy_header_get(headers, "streamtype"),
+               *request_id = spdy_header_get(headers, "requestid");
     bool is_data = type && strcmp(type, "data") == 0;
     char derived[16];
     uint16_t port;
 
-    if (!type || (!is_data && strcmp(type, "error") != 0) || !port_of(spdy_header_get(headers, "port"), &port)) {
+    if (!type || (!is_data && strcmp(type, "error") != 0) ||
+        !port_of(spdy_header_get(headers, "port"), &port)) {
         log_info("streaming: port-forward: a stream must say streamtype (data or error) and port (1 to 65535)");
         spdy_rst(stream_spdy_codec(s->spdy), id, SPDY_PROTOCOL_ERROR);
         return;

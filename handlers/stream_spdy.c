@@ -206,8 +206,8 @@ static void on_message(void *data, const struct websocket_message *message)
         on_bytes(data, message->data, message->len);
 }
 
-struct stream_spdy *stream_spdy_new(struct stream_conn *conn, bool tunnel, const struct stream_spdy_events *events,
-                                    void *data)
+struct stream_spdy *stream_spdy_new(struct stream_conn *conn, bool tunnel,
+                                    const struct stream_spdy_events *events, void *data)
 {
     static const struct stream_conn_events conn_events = {on_bytes, on_drain, on_gone};
     static const struct stream_websocket_events websocket_events = {on_message, on_drain, on_gone};

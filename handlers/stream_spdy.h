@@ -16,16 +16,18 @@ struct stream_spdy_events {
     void (*on_stream)(void *data, uint32_t id, const struct spdy_headers *headers, bool fin);
     void (*on_data)(void *data, uint32_t id, const uint8_t *p, size_t n, bool fin);
     void (*on_rst)(void *data, uint32_t id, void *kept);
-    void (*on_drain)(void *data);                       /* what was queued has been sent */
-    void (*on_gone)(void *data, const struct err *err); /* the client closed (NULL), went away or broke a rule */
+    void (*on_drain)(void *data); /* what was queued has been sent */
+    void (*on_gone)(void *data,
+                    const struct err *err); /* the client closed (NULL), went away or broke a rule */
 };
 
 /* Takes the connection, which reads from now on. */
-struct stream_spdy *stream_spdy_new(struct stream_conn *conn, bool tunnel, const struct stream_spdy_events *events,
-                                    void *data);
+struct stream_spdy *stream_spdy_new(struct stream_conn *conn, bool tunnel,
+                                    const struct stream_spdy_events *events, void *data);
 struct spdy *stream_spdy_codec(struct stream_spdy *s);
 struct stream_conn *stream_spdy_conn(struct stream_spdy *s);
-void stream_spdy_flush(struct stream_spdy *s); /* sends what the codec has to say; after the events it happens by itself */
+void stream_spdy_flush(
+    struct stream_spdy *s); /* sends what the codec has to say; after the events it happens by itself */
 
 /* Accepts a stream. */
 void stream_spdy_reply(struct stream_spdy *s, uint32_t id);

@@ -116,8 +116,8 @@ static void on_conn_gone(void *data, const struct err *err)
     s->events.on_gone(s->data, err);
 }
 
-struct stream_websocket *stream_websocket_new(struct stream_conn *conn, const struct stream_websocket_events *events,
-                                              void *data)
+struct stream_websocket *stream_websocket_new(struct stream_conn *conn,
+                                              const struct stream_websocket_events *events, void *data)
 {
     static const struct stream_conn_events conn_events = {on_bytes, on_conn_drain, on_conn_gone};
     struct stream_websocket *s = mem_new(struct stream_websocket);

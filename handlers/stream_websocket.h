@@ -14,13 +14,14 @@ struct stream_websocket;
 
 struct stream_websocket_events {
     void (*on_message)(void *data, const struct websocket_message *message);
-    void (*on_drain)(void *data);                       /* what was queued has been sent */
-    void (*on_gone)(void *data, const struct err *err); /* the client closed (NULL), went away or broke a rule */
+    void (*on_drain)(void *data); /* what was queued has been sent */
+    void (*on_gone)(void *data,
+                    const struct err *err); /* the client closed (NULL), went away or broke a rule */
 };
 
 /* Takes the connection, which reads from now on. */
-struct stream_websocket *stream_websocket_new(struct stream_conn *conn, const struct stream_websocket_events *events,
-                                              void *data);
+struct stream_websocket *stream_websocket_new(struct stream_conn *conn,
+                                              const struct stream_websocket_events *events, void *data);
 struct websocket *stream_websocket_codec(struct stream_websocket *s); /* to put messages into; then: */
 void stream_websocket_flush(struct stream_websocket *s);              /* sends what was put there */
 struct stream_conn *stream_websocket_conn(struct stream_websocket *s);

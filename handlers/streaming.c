@@ -11,7 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-_Static_assert(countof(((struct stream_opening *)0)->ports) == CHANNEL_PORTS_MAX, "as many as a client may name");
+_Static_assert(countof(((struct stream_opening *)0)->ports) == CHANNEL_PORTS_MAX,
+               "as many as a client may name");
 
 struct streaming {
     struct daemon *daemon;
@@ -174,12 +175,13 @@ static void upgrade_spdy(struct http_request *r, struct stream_opening *o)
         opening_free(o);
         return;
     }
-    const struct http_header headers[] = {{"Upgrade", "SPDY/3.1"}, {"X-Stream-Protocol-Version", o->protocol->name}};
+    const struct http_header headers[] = {{"Upgrade", "SPDY/3.1"},
+                                          {"X-Stream-Protocol-Version", o->protocol->name}};
     http_request_upgrade(r, headers, countof(headers), on_upgraded, o);
 }
 
-static int check_websocket(struct http_request *r, struct stream_opening *o, char accept[static WEBSOCKET_ACCEPT_SIZE],
-                           struct err *err)
+static int check_websocket(struct http_request *r, struct stream_opening *o,
+                           char accept[static WEBSOCKET_ACCEPT_SIZE], struct err *err)
 {
     const struct websocket_request request = {
         .upgrade = http_request_upgrade_to(r),
@@ -209,8 +211,9 @@ static void upgrade_websocket(struct http_request *r, struct stream_opening *o)
         opening_free(o);
         return;
     }
-    const struct http_header headers[] = {
-        {"Upgrade", "websocket"}, {"Sec-WebSocket-Accept", accept}, {"Sec-WebSocket-Protocol", o->protocol->name}};
+    const struct http_header headers[] = {{"Upgrade", "websocket"},
+                                          {"Sec-WebSocket-Accept", accept},
+                                          {"Sec-WebSocket-Protocol", o->protocol->name}};
     http_request_upgrade(r, headers, countof(headers) - (o->protocol->name[0] ? 0 : 1), on_upgraded, o);
 }
 
@@ -222,11 +225,13 @@ static int check_request(const struct streaming *s, struct http_request *r, stru
     if (s->stopping)
         return err_set(err, GRPC_UNAVAILABLE, 0, "cricket is shutting down: ask for another URL");
     if (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0)
-        return err_set(err, GRPC_NOT_FOUND, 0, "nothing is here for this method: GET or POST a URL of Exec, Attach or "
-                                               "PortForward");
+        return err_set(err, GRPC_NOT_FOUND, 0,
+                       "nothing is here for this method: GET or POST a URL of Exec, Attach or "
+                       "PortForward");
     if (s->sessions_n >= STREAM_SESSIONS_MAX)
         return err_set(err, GRPC_RESOURCE_EXHAUSTED, 0,
-                       "%d streaming sessions are open: try again when one of them has ended", STREAM_SESSIONS_MAX);
+                       "%d streaming sessions are open: try again when one of them has ended",
+                       STREAM_SESSIONS_MAX);
     return 0;
 }
 
@@ -242,7 +247,8 @@ static void on_request(void *data, struct http_request *r)
     }
     if (!(request = take_request(s, http_request_path(r)))) {
         err_set(&err, GRPC_NOT_FOUND, 0,
-                "no such token: each is good for one connection within %d s; ask for another URL", STREAM_TOKEN_S);
+                "no such token: each is good for one connection within %d s; ask for another URL",
+                STREAM_TOKEN_S);
         refuse(r, NULL, &err);
         return;
     }
@@ -255,8 +261,9 @@ static void on_request(void *data, struct http_request *r)
     } else if (to && header_has_token(to, "websocket")) {
         upgrade_websocket(r, o);
     } else {
-        err_set(&err, GRPC_INVALID_ARGUMENT, 0,
-                "unable to upgrade: the headers must say Connection: Upgrade and Upgrade: SPDY/3.1 or websocket");
+        err_set(
+            &err, GRPC_INVALID_ARGUMENT, 0,
+            "unable to upgrade: the headers must say Connection: Upgrade and Upgrade: SPDY/3.1 or websocket");
         refuse(r, NULL, &err);
         opening_free(o);
     }

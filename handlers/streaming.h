@@ -55,7 +55,8 @@ bool streaming_idle(const struct streaming *s); /* no session is left */
 void streaming_free(struct streaming *s);       /* drops what is left; NULL is fine */
 
 /* Keeps the request (taken, also on an error) and gives the URL, which the caller frees. RESOURCE_EXHAUSTED: too many wait. */
-int streaming_url(struct streaming *s, struct stream_request *request, char **ret_url, struct err *err) must_check;
+int streaming_url(struct streaming *s, struct stream_request *request, char **ret_url,
+                  struct err *err) must_check;
 
 /* Part of every session. */
 struct stream_session {

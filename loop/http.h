@@ -34,7 +34,7 @@ struct http_tls {
     bool skip_verify;
 };
 
-struct http_fetch {   /* all of it is copied */
+struct http_fetch {     /* all of it is copied */
     const char *method; /* NULL: GET, or POST with a body */
     const char *url;
     const char *const *headers; /* "Accept: text/plain", NULL-terminated; NULL: none */

@@ -407,14 +407,13 @@ static int get_token(struct registry_request *q, const struct auth_challenge *c)
         again_after(q, 0);
         return 0;
     }
-    struct http_fetch r_http = {
-        .url = t.url,
-        .headers = t.body ? form : form + 1,
-        .authorization = t.authorization,
-        .tls = {.ca_file = e->tls.ca_file, .skip_verify = e->tls.insecure_skip_verify},
-        .body = t.body,
-        .body_len = t.body ? strlen(t.body) : 0,
-        .idle_seconds = q->session->idle_seconds};
+    struct http_fetch r_http = {.url = t.url,
+                                .headers = t.body ? form : form + 1,
+                                .authorization = t.authorization,
+                                .tls = {.ca_file = e->tls.ca_file, .skip_verify = e->tls.insecure_skip_verify},
+                                .body = t.body,
+                                .body_len = t.body ? strlen(t.body) : 0,
+                                .idle_seconds = q->session->idle_seconds};
     forget_answer(q); /* frees the challenge */
     q->body.max = (size_t)AUTH_TOKEN_MAX * 4;
     q->state = LOGGING_IN;
@@ -677,13 +676,13 @@ static void ask(struct registry_request *q)
     free(q->sent);
     q->sent = mem_strdup(state_of(q)->authorization);
     struct http_fetch r = {.url = url,
-                             .headers = headers,
-                             .authorization = q->sent,
-                             .tls = {.ca_file = e->tls.ca_file,
-                                     .cert_file = e->tls.cert_file,
-                                     .key_file = e->tls.key_file,
-                                     .skip_verify = e->tls.insecure_skip_verify},
-                             .idle_seconds = q->session->idle_seconds};
+                           .headers = headers,
+                           .authorization = q->sent,
+                           .tls = {.ca_file = e->tls.ca_file,
+                                   .cert_file = e->tls.cert_file,
+                                   .key_file = e->tls.key_file,
+                                   .skip_verify = e->tls.insecure_skip_verify},
+                           .idle_seconds = q->session->idle_seconds};
     q->state = ASKING;
     if (http_start(q->session->registry->http, &r, &events, q, &q->transfer, &q->err) < 0) {
         err_wrap(&q->err, "image %s", q->session->image);

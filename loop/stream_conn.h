@@ -70,7 +70,8 @@ void stream_conn_finish(struct stream_conn *c, void (*on_done)(void *data), void
 /* At once; drops what is queued. NULL is fine. */
 void stream_conn_free(struct stream_conn *c);
 
-size_t stream_conn_count(void); /* that are there, those that are finishing included: for the end of the process */
+size_t
+stream_conn_count(void); /* that are there, those that are finishing included: for the end of the process */
 uint64_t stream_conn_bytes(const struct stream_conn *c); /* read and written so far: for idle time-outs */
 
 /* ---- for the files of loop/ alone ---- */

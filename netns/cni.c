@@ -372,8 +372,7 @@ static void on_added(void *data, struct cni_result *result, const struct err *er
     op->made.result = json_incref(result->json);
     do
         op->at++;
-    while (op->at < op->made.conf->plugins_n &&
-           cni_plugin_is_idle(op->made.conf, op->at, op->made.runtime));
+    while (op->at < op->made.conf->plugins_n && cni_plugin_is_idle(op->made.conf, op->at, op->made.runtime));
     if (op->at == op->made.conf->plugins_n)
         add_finish(op);
     else if (op_exec(op, CNI_ADD, op->at, on_added, &start) < 0)

@@ -11,7 +11,7 @@ enum { TIMEOUT_MS = 30000 };
 
 struct dial {
     struct loop *loop;
-    size_t n; /* asked for */
+    size_t n;   /* asked for */
     int socket; /* our end of the socket that the descriptors come through; -1: made here */
     netns_sockets_fn *on_done;
     void *data;
@@ -59,8 +59,10 @@ static int pair_send(int to, const struct netns_socket_pair *p, struct err *err)
         fds[n++] = p->v4;
     if (p->v6 >= 0)
         fds[n++] = p->v6;
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = CMSG_SPACE(n * sizeof(int))};
     control.head = (struct cmsghdr){
         .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(n * sizeof(int))};
     memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
@@ -100,7 +102,8 @@ static bool pair_receive(int from, struct netns_socket_pair *ret)
     const struct cmsghdr *h = CMSG_FIRSTHDR(&m);
     if (!h || h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
         return false; /* this process has no descriptor left */
-    memcpy(fds, CMSG_DATA(h), h->cmsg_len - CMSG_LEN(0) < sizeof(fds) ? h->cmsg_len - CMSG_LEN(0) : sizeof(fds));
+    memcpy(fds, CMSG_DATA(h),
+           h->cmsg_len - CMSG_LEN(0) < sizeof(fds) ? h->cmsg_len - CMSG_LEN(0) : sizeof(fds));
     if (families & 1)
         ret->v4 = fds[0];
     if (families & 2)
@@ -130,7 +133,8 @@ static void on_passed(void *data, struct buf *out, const struct err *err)
         n++;
     if (!err && n < d->n) {
         err_set(&lost, GRPC_RESOURCE_EXHAUSTED, 0,
-                "%zu of %zu sockets did not arrive: is the daemon's limit of open files reached?", d->n - n, d->n);
+                "%zu of %zu sockets did not arrive: is the daemon's limit of open files reached?", d->n - n,
+                d->n);
         err = &lost;
     }
     dial_done(d, pairs, n, err);

@@ -832,16 +832,19 @@ static void times(void **state)
 /* What cni_plugin_is_idle() says of it: such a call prints what it was given, and its DEL starts nothing and says nothing. */
 static void portmap_without_ports_is_the_identity(void **state)
 {
-    static const char prev[] = "{\"cniVersion\":\"1.0.0\",\"interfaces\":[{\"name\":\"eth0\",\"sandbox\":\"/x\"}],"
-                               "\"ips\":[{\"interface\":0,\"address\":\"10.1.2.3/16\",\"gateway\":\"10.1.0.1\"}],"
-                               "\"routes\":[{\"dst\":\"0.0.0.0/0\"}],\"dns\":{}}";
+    static const char prev[] =
+        "{\"cniVersion\":\"1.0.0\",\"interfaces\":[{\"name\":\"eth0\",\"sandbox\":\"/x\"}],"
+        "\"ips\":[{\"interface\":0,\"address\":\"10.1.2.3/16\",\"gateway\":\"10.1.0.1\"}],"
+        "\"routes\":[{\"dst\":\"0.0.0.0/0\"}],\"dns\":{}}";
     char out[4096];
 
     (void)state;
     for (int del = 0; del < 2; del++) {
         cleanup_free char *command = mem_printf(
-            "echo '{\"cniVersion\":\"1.0.0\",\"name\":\"x\",\"type\":\"portmap\",\"prevResult\":%s}' | CNI_COMMAND=%s "
-            "CNI_CONTAINERID=a CNI_NETNS=/x CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni PATH=/none /usr/lib/cni/portmap",
+            "echo '{\"cniVersion\":\"1.0.0\",\"name\":\"x\",\"type\":\"portmap\",\"prevResult\":%s}' | "
+            "CNI_COMMAND=%s "
+            "CNI_CONTAINERID=a CNI_NETNS=/x CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni PATH=/none "
+            "/usr/lib/cni/portmap",
             prev, del ? "DEL" : "ADD"); /* without a PATH it would find no iptables */
         FILE *f = popen(command, "r");
         assert_non_null(f);

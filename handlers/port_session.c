@@ -425,8 +425,11 @@ static void dial(struct port_session *s)
         return;
     }
     free(d);
-    while ((p = next_to_dial(s)))
-        pair_fail(p, err.msg);
+    for (struct port_pair *next = s->pairs; (p = next);) {
+        next = p->next;
+        if (p->state == PORT_DIALING)
+            pair_fail(p, err.msg);
+    }
 }
 
 static void dial_soon(void *data)
@@ -469,8 +472,10 @@ struct port_pair *port_pair_new(struct port_session *s, uint16_t port, uint32_t 
 
 static void destroy(struct port_session *s)
 {
-    while (s->pairs)
-        port_pair_drop(s->pairs);
+    for (struct port_pair *p = s->pairs, *next; p; p = next) {
+        next = p->next;
+        port_pair_drop(p);
+    }
     if (s->dialing)
         s->dialing->session = NULL;
     timer_stop(&s->ping);

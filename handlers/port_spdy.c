@@ -49,6 +49,14 @@ static void half_free(struct half *h)
     free(h);
 }
 
+static void halves_free(struct port_spdy *s)
+{
+    for (struct half *h = s->halves, *next; h; h = next) {
+        next = h->next;
+        half_free(h);
+    }
+}
+
 static void half_refuse(struct half *h)
 {
     struct spdy *codec = stream_spdy_codec(h->link->spdy);
@@ -281,8 +289,7 @@ static void drop(void *self)
 {
     struct port_spdy *s = self;
 
-    while (s->halves)
-        half_free(s->halves);
+    halves_free(s);
     stream_spdy_free(s->spdy);
     free(s);
 }
@@ -292,8 +299,7 @@ static void finish(void *self, const char *why)
     struct port_spdy *s = self;
 
     (void)why; /* the pairs end; GOAWAY says that no other is taken */
-    while (s->halves)
-        half_free(s->halves);
+    halves_free(s);
     spdy_goaway(stream_spdy_codec(s->spdy), SPDY_GOAWAY_OK);
     stream_spdy_finish(s->spdy);
     free(s);

@@ -22,6 +22,8 @@ help:
 ## make check-cgroup2  test on cgroup v2, in a virtual machine (installs qemu; as root)
 ## make check-conformance   the validation suite of the CRI, critest (as root; needs go)
 ## make check-spdy   SPDY, with the client that kubelets have (needs go)
+## make bench      measure cricketd beside containerd, write docs/performance.md (installs containerd; as root)
+## make bench-quick   the same in three minutes, against the last run; make profile: what a pod start costs
 ## make lint       layers, clang-tidy, cppcheck, format
 ## make fuzz       run each fuzz target for FUZZ_SECONDS (default 20)
 ## make install    DESTDIR=, PREFIX=
@@ -149,6 +151,7 @@ fuzz: $(FUZZ:%=$(BUILD)/fuzz/%_fuzz)
 
 -include dist/install.mk
 -include t/check.mk
+-include bench/bench.mk
 
 # ---- run -----------------------------------------------------------------------------------------------------------
 run: deps-run
@@ -158,12 +161,12 @@ run: deps-run
 	@exec $(BUILD)/cricketd
 
 # ---- lint ----------------------------------------------------------------------------------------------------------
-SRC_LINT = $(SRC_CORE) $(SRC_LOOP) $(SRC_NETNS) $(SRC_PROTO) $(SRC_HANDLERS) $(SRC_CLI) $(wildcard helpers/*.c)
+SRC_LINT = $(SRC_CORE) $(SRC_LOOP) $(SRC_NETNS) $(SRC_PROTO) $(SRC_HANDLERS) $(SRC_CLI) $(wildcard helpers/*.c) $(wildcard bench/*.c)
 lint: layers format-check tidy cppcheck
 layers:
 	@t/layers.sh
 # `make format` writes what format-check wants
-FORMATTED = $(wildcard core/*.[ch] loop/*.[ch] netns/*.[ch] proto/*.[ch] handlers/*.[ch] helpers/*.[ch] cli/*.[ch] fuzz/*.[ch] t/unit/*/*.[ch])
+FORMATTED = $(wildcard core/*.[ch] loop/*.[ch] netns/*.[ch] proto/*.[ch] handlers/*.[ch] helpers/*.[ch] cli/*.[ch] bench/*.[ch] fuzz/*.[ch] t/unit/*/*.[ch])
 format:
 	clang-format -i $(FORMATTED)
 format-check:

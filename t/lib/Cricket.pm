@@ -127,11 +127,12 @@ sub spawn {
     exec @argv or POSIX::_exit(127);
 }
 
+# $images: the storage to begin with, instead of the tests' images.
 sub start_registry {
-    my ($self) = @_;
+    my ($self, $images) = @_;
     my $dir = "$self->{dir}/registry";
     make_path($dir);
-    run('cp', '-a', "$TOOLS/images/registry", "$dir/data");
+    run('cp', '-a', $images // "$TOOLS/images/registry", "$dir/data");
     spew("$dir/config.yml", "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
           . "storage: {filesystem: {rootdirectory: $dir/data}, delete: {enabled: true}}\nhttp: {addr: \"$REGISTRY\"}\n");
     push @{$self->{helpers}}, $self->spawn("$dir/log", argv => ['docker-registry', 'serve', "$dir/config.yml"]);

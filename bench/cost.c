@@ -59,12 +59,14 @@ static enum part part_of(const struct bench *b, pid_t pid)
 {
     static const char container[] = "sleep\0" CONTAINER_SECONDS;
     cleanup_free char *path = mem_printf("/proc/%d/exe", pid);
-    cleanup_free char *line = proc_text(pid, "cmdline");
+    cleanup_free char *line_path = mem_printf("/proc/%d/cmdline", pid);
+    cleanup_buf struct buf line = {0};
     char exe[PATH_MAX] = "";
 
     if (pid == b->daemon)
         return PART_DAEMON;
-    if (!strcmp(line, "sleep") && !memcmp(line, container, sizeof(container)))
+    if (file_read(line_path, FILE_MAX, &line, NULL) == 0 && line.len == sizeof(container) &&
+        !memcmp(line.data, container, sizeof(container)))
         return PART_CONTAINER;
     ssize_t n = readlink(path, exe, sizeof(exe) - 1);
     const char *name = n > 0 ? strrchr(exe, '/') : NULL;

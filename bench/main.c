@@ -1,5 +1,6 @@
 /* cribench: measures a CRI runtime on its socket. */
 #include "bench/bench.h"
+#include "bench/plot.h"
 #include "bench/requests.h"
 #include "core/mem.h"
 #include "proto/cri.pb-c.h"
@@ -186,6 +187,8 @@ int main(int argc, char **argv)
     const char *json = NULL;
     struct err err = {0};
 
+    if (argc > 1 && !strcmp(argv[1], "plot"))
+        return plot_main(argc - 2, argv + 2);
     int rc = parse(&b, argc, argv, &json, &err);
     if (!rc)
         rc = requests_prepare(&b, &err);

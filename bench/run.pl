@@ -55,13 +55,14 @@ for my $step (Bench::Plan::steps($mode, %o)) {
         unlink $json;
         my ($rc, $text) = cribench($r, $step, $json);
         print STDERR $text if $ENV{BENCH_VERBOSE} || !-s $json;
-        print STDERR "LOG ", $r->log_tail if !-s $json;
+        print STDERR $r->log_tail if !-s $json;
         $report->add($step->{floor} ? 'floor' : $r->name, $json, $step->{name}, $text);
         $r->{pid} = $report->daemon_pid($json) // $r->{pid};
     }
 }
 $report->print;
 $report->compare_with_last("$results/$mode-last.json");
+$report->write_svg("$Cricket::BUILD/cribench", "$results/$mode.svg");
 $report->write_document("$FindBin::Bin/../docs/performance.md", 'make bench' . ($o{oci} eq 'crun' ? '' : " BENCH_FLAGS='--oci $o{oci}'")) if $mode eq 'full' && !$o{only};
 exit($report->failed ? 1 : 0);
 

@@ -54,6 +54,7 @@ void series_add(struct series *s, double value)
     if (s->n == s->cap)
         series_reserve(s, s->n + 1);
     s->samples[s->n++] = value;
+    s->sorted = false;
 }
 
 void series_fail(struct series *s, const char *error)
@@ -73,7 +74,9 @@ double series_quantile(struct series *s, double fraction)
 {
     if (!s->n)
         return 0;
-    qsort(s->samples, s->n, sizeof(*s->samples), by_value);
+    if (!s->sorted)
+        qsort(s->samples, s->n, sizeof(*s->samples), by_value);
+    s->sorted = true;
     size_t rank = (size_t)ceil(fraction * (double)s->n);
     return s->samples[rank ? rank - 1 : 0];
 }

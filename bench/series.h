@@ -5,6 +5,7 @@
 #pragma once
 #include "core/cleanup.h"
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { SERIES_SAMPLES_MAX = 100000 }; /* further ones are counted, and not kept */
@@ -15,6 +16,7 @@ struct series {
     double *samples;
     size_t n, cap;
     size_t dropped;
+    bool sorted;
     size_t errors;
     char error[256]; /* the first one's text */
 };

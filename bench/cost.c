@@ -30,7 +30,7 @@ static char *proc_text(pid_t pid, const char *name)
     return read_text(path);
 }
 
-/* The number behind `key` at a line's start; 0 when it is absent. */
+/* The number behind `key` at a line's start; 0 when it is absent, and for no text. */
 static double value_of(const char *text, const char *key)
 {
     size_t n = strlen(key);
@@ -73,10 +73,26 @@ static enum part part_of(const struct bench *b, pid_t pid)
     return name && (!strcmp(name, "/pause") || !strcmp(name, "/cricket-pause")) ? PART_PAUSE : PART_SHIM;
 }
 
+/* Of every thread: /proc/PID/status counts those of the first one only. */
+static double context_switches(pid_t pid)
+{
+    cleanup_free char *path = mem_printf("/proc/%d/task", pid);
+    DIR *d = opendir(path);
+    double n = 0;
+
+    for (struct dirent *e; d && (e = readdir(d));) {
+        cleanup_free char *thread = mem_printf("task/%s/status", e->d_name);
+        cleanup_free char *status = e->d_name[0] == '.' ? NULL : proc_text(pid, thread);
+        n += value_of(status, "voluntary_ctxt_switches:") + value_of(status, "nonvoluntary_ctxt_switches:");
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
 static void add_process(const struct bench *b, pid_t pid, struct cost *c)
 {
     cleanup_free char *rollup = proc_text(pid, "smaps_rollup");
-    cleanup_free char *status = proc_text(pid, "status");
     enum part part = part_of(b, pid);
     struct part_cost *p = &c->part[part];
 
@@ -88,8 +104,7 @@ static void add_process(const struct bench *b, pid_t pid, struct cost *c)
     p->threads += entries(pid, "task");
     p->descriptors += entries(pid, "fd");
     if (part == PART_DAEMON || part == PART_SHIM)
-        c->wakeups +=
-            value_of(status, "voluntary_ctxt_switches:") + value_of(status, "nonvoluntary_ctxt_switches:");
+        c->wakeups += context_switches(pid);
 }
 
 static char *cgroup_dir(const struct bench *b)

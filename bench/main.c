@@ -169,7 +169,7 @@ static int run_all(struct bench *b, char **names, const char *json, struct err *
     }
     json_t *report = json_pack("{s:s, s:s?, s:i, s:o}", "cribench", CRICKET_VERSION, "runtime", version,
                                "daemon", (int)b->daemon, "scenarios", scenarios);
-    if (!rc && json && json_dump_file(report, json, JSON_COMPACT) < 0)
+    if (!rc && json && json_dump_file(report, json, JSON_COMPACT | JSON_REAL_PRECISION(9)) < 0)
         rc = err_set(err, GRPC_INTERNAL, errno, "%s", json);
     json_decref(report);
     return rc ? rc : bad;

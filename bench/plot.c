@@ -17,7 +17,7 @@ enum {
     PANEL_H = 190,
     LEFT = 40, /* of the panel to its axes */
     TOP = 30,
-    RIGHT = 12,
+    RIGHT = 26,
     BOTTOM = 34,
     HEAD = 50,       /* title and legend */
     SAMPLES_MIN = 8, /* fewer are no distribution */

@@ -16,7 +16,7 @@ $mode =~ /^(full|quick|profile)$/ or die "run.pl full | quick | profile\n";
 my %o = (oci => 'crun', without => '', only => '');
 GetOptions(\%o, 'runs=i', 'only=s', 'oci=s', 'without=s', 'pods=i') or die "see bench/bench.mk\n";
 
-my $results = "$Cricket::TOOLS/bench";
+my $results = "$Cricket::TOOLS/bench-results";
 mkdir $results;
 my $images = "$Cricket::TOOLS/bench-images";
 if (!-d $images) {
@@ -29,6 +29,8 @@ if (!-d $images) {
 
 my $bench = Cricket->new;
 $bench->start_registry("$images/registry");
+mkdir "$bench->{dir}/run";    # in memory, as /run is on nodes
+(run('mount', '-t', 'tmpfs', 'tmpfs', "$bench->{dir}/run"))[0] == 0 or die "no tmpfs on $bench->{dir}/run\n";
 my @runtimes;
 for my $class (qw(Bench::Containerd Bench::Cricketd)) {
     next if $class->name eq $o{without} || $mode eq 'profile' && $class->name eq 'containerd';
@@ -39,7 +41,7 @@ for my $class (qw(Bench::Containerd Bench::Cricketd)) {
 }
 if ($mode eq 'profile') {
     require Bench::Profile;
-    Bench::Profile::run($bench, $runtimes[0], $results, \%o);
+    Bench::Profile::run_profile($bench, $runtimes[0], $results, \%o);
     exit 0;
 }
 

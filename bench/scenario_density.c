@@ -5,6 +5,9 @@
 #include "bench/cost.h"
 #include "bench/ops.h"
 
+static const double QUIET_S =
+    7; /* what follows work: memory given back (cricketd after 5 s), garbage collected */
+
 static double since_s(uint64_t start)
 {
     return (double)(now_ns() - start) / 1e9;
@@ -46,7 +49,7 @@ static int report_rest(struct bench *b, unsigned n, const struct cost *idle, str
     struct cost before, after;
     int rc;
 
-    bench_rest(b->quick ? 3 : 7); /* what follows a start: memory given back, garbage collected */
+    bench_rest(QUIET_S);
     if ((rc = cost_take(b, &before, err)) < 0)
         return rc;
     uint64_t start = now_ns();
@@ -93,7 +96,7 @@ static int run(struct bench *b, struct err *err)
     struct cost idle;
     int rc;
 
-    bench_rest(b->quick ? 1 : 7);
+    bench_rest(QUIET_S);
     if ((rc = cost_take(b, &idle, err)) < 0)
         return rc;
     report_idle(b, &idle);

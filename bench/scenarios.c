@@ -6,8 +6,8 @@
 #include <time.h>
 
 static const struct scenario *const scenarios[] = {
-    &scenario_rpc,    &scenario_pod,     &scenario_container, &scenario_exec, &scenario_density, &scenario_pull,
-    &scenario_stream, &scenario_restart, &scenario_churn,     &scenario_soak, &scenario_floor,
+    &scenario_rpc,  &scenario_pod,    &scenario_container, &scenario_start, &scenario_exec, &scenario_density,
+    &scenario_pull, &scenario_stream, &scenario_restart,   &scenario_churn, &scenario_soak, &scenario_floor,
 };
 
 const struct scenario *scenario_at(size_t i)

@@ -18,9 +18,10 @@ cni: {conf_dir: $bench->{dir}/cni/conf}
 END
 }
 
+# prefix => [...]: a program that runs the daemon, such as valgrind.
 sub argv {
     my ($self) = @_;
-    return ("$Cricket::BUILD/cricketd", '--config', "$self->{dir}/config.yaml", '--root', $self->{root}, '--state', $self->{state},
+    return (@{$self->{prefix} // []}, "$Cricket::BUILD/cricketd", '--config', "$self->{dir}/config.yaml", '--root', $self->{root}, '--state', $self->{state},
             '--listen', "unix://$self->{socket}");
 }
 

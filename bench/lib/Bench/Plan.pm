@@ -5,8 +5,8 @@ use warnings;
 
 # Runs of each scenario. What takes minutes or counts leaks runs once; latencies vary and run most.
 my %RUNS = (
-    full  => [[floor => 3], [pod => 3], [container => 3], [exec => 2], [rpc => 2], [density => 2], [pull => 2], [restart => 3], [stream => 2], [churn => 1]],
-    quick => [[floor => 1], [pod => 1], [container => 1], [exec => 1], [rpc => 1], [density => 1], [restart => 1]],
+    full  => [[floor => 3], [pod => 3], [container => 3], [start => 3], [exec => 2], [rpc => 2], [density => 2], [pull => 2], [restart => 3], [stream => 2], [churn => 1]],
+    quick => [[floor => 1], [pod => 1], [container => 1], [start => 1], [exec => 1], [rpc => 1], [density => 1], [restart => 1]],
 );
 
 # Options: runs => N in the place of the most, only => 'pod,exec', pods => N (of churn). Steps are in the order in which they run: all of

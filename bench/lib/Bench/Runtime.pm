@@ -12,7 +12,8 @@ sub new {
     my $self = bless {bench => $bench, oci => 'crun', %o}, $class;
     $self->{dir} = "$bench->{dir}/" . $self->name;
     $self->{root} = ($self->{disk} ? $self->{disk}->dir : $self->{dir}) . '/root';
-    @$self{qw(state socket log)} = map { "$self->{dir}/$_" } 'state', 's.sock', 'log';
+    @$self{qw(socket log)} = map { "$self->{dir}/$_" } 's.sock', 'log';
+    $self->{state} = "$bench->{dir}/run/" . $self->name;
     $self->{cgroup} = "/$bench->{cgroup}/" . $self->name;
     make_path($self->{dir}, $self->{root}, $self->{state});
     make_path(map { "$_$self->{cgroup}/daemon" } cgroup_trees());
@@ -44,6 +45,12 @@ sub start {
         die $self->name . " ended:\n" . (slurp($self->{log}) // '') if waitpid($self->{pid}, POSIX::WNOHANG()) > 0;
         return -S $self->{socket} && $self->answers;
     });
+}
+
+sub stop {
+    my ($self) = @_;
+    kill TERM => $self->{pid};
+    wait_for($self->name . ' to end', sub { waitpid($self->{pid}, POSIX::WNOHANG()) != 0 });
 }
 
 sub answers {

@@ -17,14 +17,14 @@ check-plain:
 
 # one build's tests, with BUILD=: built side by side, run one after another
 check-one:
-	$(MAKE) -j$$(nproc) bins $(UNIT) $(FUZZ:%=$(BUILD)/fuzz/%_replay)
+	$(MAKE) -j$$(nproc) bins $(BUILD)/cribench $(UNIT) $(FUZZ:%=$(BUILD)/fuzz/%_replay)
 	$(MAKE) unit
 	$(MAKE) corpus
 	$(MAKE) behaviour
 
 SHARED ?= $(BUILD)
 # make behaviour T=t/10-daemon.t runs one file
-behaviour: bins $(SHARED)/images/oci.tar $(SHARED)/py/proto/cri_pb2.py $(SHARED)/py/proto/cricket_pb2.py
+behaviour: bins $(BUILD)/cribench $(SHARED)/images/oci.tar $(SHARED)/py/proto/cri_pb2.py $(SHARED)/py/proto/cricket_pb2.py
 	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(SHARED) prove -It/lib --timer --failures $(T)
 
 tools: $(SHARED)/images/oci.tar $(SHARED)/py/proto/cri_pb2.py $(SHARED)/py/proto/cricket_pb2.py $(if $(GO),$(SHARED)/tools/crictl)
@@ -58,10 +58,6 @@ check-conformance: deps
 # proto/spdy.h against the SPDY client of kubelets and crictl. Needs go.
 check-spdy: $(BUILD)/libproto.a $(BUILD)/libcore.a
 	CRICKET_BUILD=$(BUILD) SANFLAGS="$(SANFLAGS)" GO=$(GO) t/conformance/spdy/run.sh
-
-# prints the table of docs/performance.md
-bench-memory: bins tools
-	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(SHARED) perl -It/lib bench/memory.pl
 
 # ---- cgroup v2 ---------------------------------------------------------------------------------------------------------------
 # What machines that build and test often lack, virtual ones have: without systemd and with it. Not part of `make check`: needs qemu.

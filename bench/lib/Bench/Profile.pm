@@ -105,16 +105,18 @@ sub instructions {
     die "callgrind_control -z: $text" if $rc;
     my $n = make_pods($daemon, 'pod', $pods);
     $daemon->stop;
-    ($rc, $text) = run('callgrind_annotate', '--inclusive=no', '--auto=no', $file);
+    ($rc, $text) = run('callgrind_annotate', '--threshold=100', '--auto=no', $file);
     my ($total) = $text =~ /^\s*([\d,]+).*PROGRAM TOTALS/m;
     die "callgrind_annotate: $text" if $rc || !$total;
-    my @functions;
+    $total =~ s/,//g;
+    my @functions;    # but those that were running when the count began: to them callgrind gives all that they call
     for (split /\n/, $text) {
-        my ($count, $share, $function) = /^\s*([\d,]+) \(\s*([\d.]+%)\)\s+(.*?)(?:\s+\[.*)?$/ or next;
-        push @functions, [$count =~ s/,//gr, $share, $function =~ s/^\?\?\?://r] if $function !~ /PROGRAM TOTALS/;
+        my ($count, $share, $function, $library) = m{^\s*([\d,]+) \(\s*([\d.]+%)\)\s+(.*?)(?:\s+\[.*?([^/]+)\])?$} or next;
+        $count =~ s/,//g;
+        push @functions, [$count, $share, ($function =~ s/^\?\?\?://r) . ' ' . ($library // '')] if $count < $total / 2;
     }
     splice @functions, $TOP if @functions > $TOP;
-    return (sprintf('# instructions of the daemon itself for a pod without containers, made and removed: %.0f; by function (callgrind)', ($total =~ s/,//gr) / $n),
+    return (sprintf('# instructions of the daemon itself for a pod without containers, made and removed: %.0f; by function (callgrind)', $total / $n),
             map { sprintf '%10.0f  %6s  %s', $_->[0] / $n, $_->[1], $_->[2] } @functions);
 }
 

@@ -123,7 +123,7 @@ UNIT := $(patsubst t/unit/%.c,$(BUILD)/t/unit/%,$(wildcard t/unit/*/*_test.c))
 $(BUILD)/t/unit/%: t/unit/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS_ALL) -Wno-missing-prototypes -Wno-unused-function $(CFLAGS_ALL) -Wno-error=missing-prototypes -Wno-error=unused-function $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(ARCHIVES) -lcmocka -larchive -lzstd $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Wno-missing-prototypes -Wno-unused-function $(CFLAGS_ALL) -Wno-error=missing-prototypes -Wno-error=unused-function $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(ARCHIVES) -lcmocka -larchive -lzstd -lnghttp2 $(LIBS)
 
 unit: $(UNIT)
 	@bad=; for t in $(UNIT); do echo "# $$t"; CMOCKA_MESSAGE_OUTPUT=TAP $$t || bad="$$bad $$t"; done; \

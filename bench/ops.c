@@ -60,23 +60,23 @@ static bool forget_container(struct job *j)
 
 static const struct op_kind {
     const char *method;
-    enum needs needs;
     void (*request)(const struct job *j, struct buf *frame);
     bool (*take)(struct job *j); /* false: the reply is not what it should be */
-    enum op pair;                /* the operation that this one makes a pair with */
-    const char *pair_name;
+    const char *pair_name;       /* of it together with `pair`, the operation before */
+    enum op pair;
+    enum needs needs;
 } kinds[] = {
-    [OP_RUN_POD] = {"RunPodSandbox", NOTHING, request_run_pod, take_pod, OP_END, NULL},
-    [OP_STOP_POD] = {"StopPodSandbox", POD, request_pod_id, NULL, OP_END, NULL},
-    [OP_REMOVE_POD] = {"RemovePodSandbox", POD, request_pod_id, forget_pod, OP_END, NULL},
-    [OP_CREATE] = {"CreateContainer", POD, request_create_container, take_container, OP_END, NULL},
-    [OP_START] = {"StartContainer", CONTAINER, request_container_id, NULL, OP_CREATE,
-                  "CreateContainer + StartContainer"},
-    [OP_STATUS] = {"ContainerStatus", CONTAINER, request_container_id, NULL, OP_END, NULL},
-    [OP_EXEC] = {"ExecSync", CONTAINER, request_exec, take_exit_code, OP_END, NULL},
-    [OP_STOP] = {"StopContainer", CONTAINER, request_container_id, NULL, OP_END, NULL},
-    [OP_REMOVE] = {"RemoveContainer", CONTAINER, request_container_id, forget_container, OP_STOP,
-                   "StopContainer + RemoveContainer"},
+    [OP_RUN_POD] = {"RunPodSandbox", request_run_pod, take_pod, NULL, OP_END, NOTHING},
+    [OP_STOP_POD] = {"StopPodSandbox", request_pod_id, NULL, NULL, OP_END, POD},
+    [OP_REMOVE_POD] = {"RemovePodSandbox", request_pod_id, forget_pod, NULL, OP_END, POD},
+    [OP_CREATE] = {"CreateContainer", request_create_container, take_container, NULL, OP_END, POD},
+    [OP_START] = {"StartContainer", request_container_id, NULL, "CreateContainer + StartContainer", OP_CREATE,
+                  CONTAINER},
+    [OP_STATUS] = {"ContainerStatus", request_container_id, NULL, NULL, OP_END, CONTAINER},
+    [OP_EXEC] = {"ExecSync", request_exec, take_exit_code, NULL, OP_END, CONTAINER},
+    [OP_STOP] = {"StopContainer", request_container_id, NULL, NULL, OP_END, CONTAINER},
+    [OP_REMOVE] = {"RemoveContainer", request_container_id, forget_container, "StopContainer + RemoveContainer",
+                   OP_STOP, CONTAINER},
 };
 
 struct job *jobs_new(struct bench *b, size_t n, bool host_network)

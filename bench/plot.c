@@ -124,7 +124,7 @@ static void print_axes(double x, double y, double w, double h, double low, doubl
 {
     char label[24];
 
-    for (double d = low; d <= high; d++) {
+    for (int d = (int)low; d <= (int)high; d++) {
         double at = x + w * (d - low) / (high - low);
         printf("<path d=\"M%.1f %.1fv%.1f\" stroke=\"#ddd\"/>\n", at, y, h);
         snprintf(label, sizeof(label), "%g ms", pow(10, d));
@@ -174,8 +174,10 @@ static void print_plot(const struct plot *p)
         print_text(x + 30, 42, "font-size=\"12\"", p->runtime[r]);
         x += 60 + 8 * (double)strlen(p->runtime[r]);
     }
-    for (size_t i = 0; i < p->n; i++)
-        print_panel(&p->panels[i], (double)(i % COLUMNS * PANEL_W), HEAD + (double)(i / COLUMNS * PANEL_H));
+    for (size_t i = 0; i < p->n; i++) {
+        size_t column = i % COLUMNS, row = i / COLUMNS;
+        print_panel(&p->panels[i], (double)column * PANEL_W, HEAD + (double)row * PANEL_H);
+    }
     printf("</svg>\n");
 }
 

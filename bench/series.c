@@ -90,8 +90,9 @@ static json_t *number(double v)
 static json_t *one_json(struct series *s)
 {
     json_t *samples = json_array();
-    json_t *o = json_pack("{s:s, s:s, s:I, s:I}", "name", s->name, "unit", s->unit, "count",
-                          (json_int_t)(s->n + s->dropped), "errors", (json_int_t)s->errors);
+    size_t count = s->n + s->dropped;
+    json_t *o = json_pack("{s:s, s:s, s:I, s:I}", "name", s->name, "unit", s->unit, "count", (json_int_t)count,
+                          "errors", (json_int_t)s->errors);
 
     if (s->errors)
         json_object_set_new(o, "error", json_string(s->error));

@@ -25,6 +25,7 @@ struct bench {
     const char *cni_bin;       /* default "/usr/lib/cni" */
     pid_t daemon;              /* the first of --runtime-pids; 0: none */
     unsigned count;            /* 0: each scenario's own */
+    unsigned pods;             /* 0: each scenario's own */
     unsigned callers;          /* default 10 */
     double seconds;            /* 0: each scenario's own */
     bool quick;
@@ -36,6 +37,7 @@ struct bench {
 
 /* How often: what --count says, else the scenario's own number. */
 unsigned bench_count(const struct bench *b, unsigned full, unsigned quick);
+unsigned bench_pods(const struct bench *b, unsigned full, unsigned quick); /* the same for --pods */
 double bench_seconds(const struct bench *b, double full, double quick);
 
 /* Waits without measuring; for what the runtime does by itself after work. */

@@ -92,7 +92,7 @@ static int up_and_down(struct bench *b, unsigned n, unsigned callers, const stru
 
 static int run(struct bench *b, struct err *err)
 {
-    unsigned n = bench_count(b, 50, 20);
+    unsigned n = bench_pods(b, 50, 20);
     struct cost idle;
     int rc;
 

@@ -78,7 +78,7 @@ static int restarts(struct bench *b, unsigned n, struct series *s, struct err *e
 
 static int run(struct bench *b, struct err *err)
 {
-    unsigned n = bench_count(b, 5, 3), pods = b->quick ? 20 : 100;
+    unsigned n = bench_count(b, 5, 3), pods = bench_pods(b, 100, 20);
 
     if (!b->start_command || !b->daemon)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "give --start-command and --runtime-pids");

@@ -101,14 +101,12 @@ static void measure_at(struct bench *b, unsigned pods, const struct job *pod)
 
 static int run(struct bench *b, struct err *err)
 {
-    static const unsigned full[] = {0, 10, 100, 250}, quick[] = {0, 10, 100};
-    const unsigned *sizes = b->quick ? quick : full;
-    size_t n_sizes = b->quick ? countof(quick) : countof(full);
-    unsigned most = sizes[n_sizes - 1], have = 0;
+    static const unsigned sizes[] = {0, 10, 100, 250};
+    unsigned most = bench_pods(b, 250, 100), have = 0;
     struct job *jobs = jobs_new(b, most, true);
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < n_sizes; i++) {
+    for (size_t i = 0; !rc && i < countof(sizes) && sizes[i] <= most; i++) {
         rc = ops_run(b, ops_up, jobs + have, sizes[i] - have, b->callers, NULL, err);
         have = sizes[i];
         if (!rc)

@@ -28,6 +28,11 @@ unsigned bench_count(const struct bench *b, unsigned full, unsigned quick)
     return b->count ? b->count : b->quick ? quick : full;
 }
 
+unsigned bench_pods(const struct bench *b, unsigned full, unsigned quick)
+{
+    return b->pods ? b->pods : b->quick ? quick : full;
+}
+
 double bench_seconds(const struct bench *b, double full, double quick)
 {
     return b->seconds > 0 ? b->seconds : b->quick ? quick : full;

@@ -20,22 +20,15 @@ sub new {
         unlink "$dir.img";
         return;
     }
-    my $self = bless {dir => $dir, device => $text =~ s/\s+//gr, owner => $$}, $class;
+    my $self = bless {dir => $dir, device => $text =~ s/\s+//gr}, $class;
     ($rc, $text) = run('mount', $self->{device}, $dir);
+    # from now on the device lives as long as the mount, and the mount as long as our namespace: nothing stays, however this ends
+    run('losetup', '-d', $self->{device});
+    unlink "$dir.img";
     die "mount $self->{device}: $text" if $rc;
     return $self;
 }
 
 sub dir { return $_[0]{dir} }
-
-# The device outlives namespaces and processes, so it must go whatever happens. It goes when its last mount does.
-sub DESTROY {
-    my ($self) = @_;
-    return if $$ != $self->{owner};
-    local $?;
-    run('umount', '-l', $self->{dir});
-    run('losetup', '-d', $self->{device});
-    unlink "$self->{dir}.img";
-}
 
 1;

@@ -3,7 +3,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev musl-tools libev-dev libh2o-dev libu
   libcurl4-openssl-dev libc-ares-dev libjansson-dev libcyaml-dev libyaml-dev libsqlite3-dev libnl-3-dev libnl-route-3-dev \
   libcap-ng-dev libseccomp-dev libwslay-dev zlib1g-dev libssl-dev libarchive-dev libzstd-dev libacl1-dev uthash-dev jq \
   golang-github-containers-common
-DEPS_RUN   := crun runc containernetworking-plugins iptables ca-certificates
+DEPS_RUN   := libcurl4 crun runc containernetworking-plugins iptables ca-certificates
 DEPS_TEST  := libcmocka-dev perl git docker-registry skopeo umoci busybox-static sqlite3 curl iproute2 util-linux procps python3 zstd gzip tar \
   python3-grpcio python3-protobuf python3-websockets protobuf-compiler apache2-utils libcap2-bin attr clang clang-tidy clang-format cppcheck libclang-rt-14-dev netcat-openbsd \
   openssl libnghttp2-dev

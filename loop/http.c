@@ -640,6 +640,8 @@ int http_start(struct http *h, const struct http_fetch *r, const struct http_eve
 {
     if (has_line_break(r))
         return err_set(err, GRPC_INVALID_ARGUMENT, 0, "a header for %.200s holds a line break", r->url);
+    if (curl_lib_load(err) < 0)
+        return err_errno(err);
 
     struct http_transfer *t = mem_new(struct http_transfer);
     *t = (struct http_transfer){.http = h, .next = h->transfers, .events = events, .data = data};

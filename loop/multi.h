@@ -4,7 +4,7 @@
  */
 #pragma once
 #include "loop/loop.h"
-#include <curl/curl.h>
+#include "loop/curl_lib.h"
 
 enum { MULTI_IDLE_SECONDS = 5 };
 

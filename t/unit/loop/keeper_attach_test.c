@@ -105,11 +105,11 @@ static void test_reader_goes(void **state)
 {
     struct client *out, *err, *stays;
     (void)state;
-    run("web", "read x < $0.go; i=0; while [ $i -lt 3000 ]; do echo some line; i=$((i+1)); done; " WAIT_AGAIN
-               "; echo end");
-    want_fds = count_fds(pod.process);
+    run("web", "read x < $0.go; i=0; while [ $i -lt 3000 ]; do echo some line; i=$((i+1)); done; "
+               "read x < $0.again; echo end");
+    want_fds = settled_fds();
     attach("web", &out, &err);
-    assert_int_equal(count_fds(pod.process), want_fds + 2);
+    assert_int_equal(settled_fds(), want_fds + 2);
     close(steal_fd(&out->fd)); /* while the container is silent */
     close(steal_fd(&err->fd));
     until(fds_are_back);
@@ -122,7 +122,7 @@ static void test_reader_goes(void **state)
     close(steal_fd(&out->fd)); /* while it prints */
     out->ended = true;
     until(fds_are_back);
-    go("web");
+    go_again("web");
     until(exit_and_all_ended);
     assert_int_equal(stays->got.len, 3000 * strlen("some line\n") + strlen("end\n"));
     finish_keeper();
@@ -133,7 +133,7 @@ static void test_daemon_goes(void **state)
     struct client *out, *err;
     (void)state;
     run("web", "read x < $0.go; echo end");
-    want_fds = count_fds(pod.process) - 1;
+    want_fds = settled_fds() - 1;
     attach("web", &out, &err);
     keeper_disconnect(pod.k); /* what the end of its process does: connection and readers are closed */
     no_clients(NULL);
@@ -152,7 +152,7 @@ static void test_forgotten_with_open_output(void **state)
     struct client *out;
     (void)state;
     want_fds = count_fds(pod.process);
-    run("web", "read x < $0.go; echo last; (" WAIT_AGAIN ") & exit 2");
+    run("web", "read x < $0.go; echo last; (read x < $0.again) & exit 2");
     attach("web", &out, NULL);
     go("web");
     until(heard_exit);
@@ -160,7 +160,7 @@ static void test_forgotten_with_open_output(void **state)
     until(all_ended);
     assert_got(out, "last\n");
     until(fds_are_back);
-    go("web");
+    go_again("web");
     finish_keeper();
 }
 
@@ -221,7 +221,7 @@ static void test_malformed(void **state)
     cleanup_close int file = open(binary, O_RDONLY | O_CLOEXEC);
     (void)state;
     run("web", "read x < $0.go; echo end");
-    want_fds = count_fds(pod.process);
+    want_fds = settled_fds();
     cleanup_close int a = new_client(&c), b = new_client(&c);
     const struct {
         const char *id;
@@ -243,11 +243,11 @@ static void test_malformed(void **state)
     for (size_t i = 0; i < countof(rows); i++) {
         send_attach(rows[i].id, rows[i].mask, rows[i].fds, rows[i].n);
         assert_int_equal(pod.done_err.grpc, rows[i].grpc);
-        assert_int_equal(count_fds(pod.process), want_fds);
+        assert_int_equal(settled_fds(), want_fds);
     }
     send_attach("web", KEEPER_FD_STDERR, (int[]){a, b, file}, 3); /* more than announced: the rest is closed */
     assert_int_equal(pod.done_err.grpc, 0);
-    assert_int_equal(count_fds(pod.process), want_fds + 1);
+    assert_int_equal(settled_fds(), want_fds + 1);
     go("web");
     until(heard_exit);
     finish_keeper();
@@ -259,12 +259,12 @@ static void test_too_many(void **state)
     struct client *c, *other;
     (void)state;
     run("web", "read x < $0.go; echo end");
-    want_fds = count_fds(pod.process) + MOST;
+    want_fds = settled_fds() + MOST;
     for (int i = 0; i < MOST; i++)
         attach("web", &c, NULL);
     ask_attach("web", &c, &other); /* neither of the two */
     assert_int_equal(pod.done_err.grpc, GRPC_RESOURCE_EXHAUSTED);
-    assert_int_equal(count_fds(pod.process), want_fds);
+    assert_int_equal(settled_fds(), want_fds);
     pump(c);
     pump(other);
     assert_true(c->ended && other->ended);
@@ -292,10 +292,10 @@ static void test_states(void **state)
     until(heard_created);
     run("web", "exit 0");
     until(heard_exit);
-    size_t fds = count_fds(pod.process);
+    size_t fds = settled_fds();
     attach("web", &out, &err); /* its streams have ended */
     until(all_ended);
-    assert_int_equal(count_fds(pod.process), fds);
+    assert_int_equal(settled_fds(), fds);
     close_stdin("web", 0);
     finish_keeper();
 }

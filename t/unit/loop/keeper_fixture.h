@@ -277,13 +277,16 @@ static void start(const char *id)
     write_fifo(id, "start");
 }
 
-/* A script's later wait at the second fifo: it may open it while the writer of the one before has it open, and read nothing. */
-#define WAIT_AGAIN "until read x < $0.go; do :; done"
-
 /* Lets a script go on that waits at the second fifo. */
 static void go(const char *id)
 {
     write_fifo(id, "go");
+}
+
+/* A second time needs a fifo of its own: in the first one the text may meet a reader that has read and is about to close. */
+static void go_again(const char *id)
+{
+    write_fifo(id, "again");
 }
 
 static void run(const char *id, const char *script)
@@ -414,7 +417,7 @@ static const char runtime[] = "#!/bin/sh\n"
                               "case $5 in '&'*) rm -f $2.go $2.leave; mkfifo $2.go $2.leave $2.made\n"
                               "(sh -c \"${5#&}\" $2 & echo $! > $2; echo > $2.made; read x < $2.leave) &\n"
                               "read x < $2.made; exit;; esac\n"
-                              "rm -f $2.start $2.go; mkfifo $2.start $2.go\n"
+                              "rm -f $2.start $2.go $2.again; mkfifo $2.start $2.go $2.again\n"
                               "exec 3<&0\n"
                               "(read x < $2.start; exec 3<&- sh -c \"$5\" $2) <&3 &\n"
                               "echo $! > $2\n";

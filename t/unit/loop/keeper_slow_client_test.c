@@ -154,8 +154,9 @@ static void test_exit_is_told_in_time(void **state)
 {
     enum { FIRST = PIPE_SIZE + 1000 };
     cleanup_free char *data = make_data(TAIL);
-    cleanup_free char *script = mem_printf("read x < $0.go; head -c %d %s; " WAIT_AGAIN "; exec tail -c +%d %s",
-                                           FIRST, in_dir("data"), FIRST + 1, in_dir("data"));
+    cleanup_free char *script =
+        mem_printf("read x < $0.go; head -c %d %s; read x < $0.again; exec tail -c +%d %s", FIRST,
+                   in_dir("data"), FIRST + 1, in_dir("data"));
     struct client *stuck;
     (void)state;
     pod.auto_forget = true;
@@ -166,7 +167,7 @@ static void test_exit_is_told_in_time(void **state)
     logged =
         FIRST; /* which is more than the client's pipe takes: the rest is not read while the container runs */
     until(is_logged);
-    go("web");
+    go_again("web");
     until(heard_exit);
     /* not after the second that an open output is waited for: then the log would lack what the client holds up */
     logged = TAIL;

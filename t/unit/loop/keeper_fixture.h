@@ -55,13 +55,15 @@ static void on_tick(void *data)
         timer_start(&tick, loop, 0.002, on_tick, NULL);
 }
 
-static void until(bool (*fn)(void))
+/* The failure is the caller's, not this file's. */
+#define until(fn) until_at((fn), #fn, __FILE__, __LINE__)
+static void until_at(bool (*fn)(void), const char *name, const char *file, int line)
 {
     condition = fn;
     give_up_us = time_monotonic_us() + LIMIT_MS * 1000LL;
     timer_start(&tick, loop, 0.0005, on_tick, NULL);
     loop_run(loop);
-    assert_true(fn());
+    _assert_true(fn(), name, file, line);
 }
 
 static bool heard_ready(void)
@@ -155,14 +157,13 @@ static void write_file(const char *path, const void *data, size_t n, mode_t mode
 }
 
 /* The container's bytes of one stream, out of a CRI log; every line is checked. */
-static struct buf log_text(const char *path, const char *stream)
+static struct buf text_of(const struct buf *log, const char *stream)
 {
-    cleanup_buf struct buf log = read_file(path);
     struct buf text = {0};
 
     buf_add(&text, "", 0);
-    for (char *p = log.data, *nl; p && p < log.data + log.len; p = nl + 1) {
-        nl = memchr(p, '\n', (size_t)(log.data + log.len - p));
+    for (char *p = log->data, *nl; p && p < log->data + log->len; p = nl + 1) {
+        nl = memchr(p, '\n', (size_t)(log->data + log->len - p));
         assert_non_null(nl);
         assert_true(nl - p >= 40 && nl - p <= 40 + 16384);
         assert_true(p[10] == 'T' && p[29] == 'Z' && (p[38] == 'F' || p[38] == 'P'));
@@ -170,6 +171,23 @@ static struct buf log_text(const char *path, const char *stream)
             buf_add(&text, p + 40, (size_t)(nl - p - 40) + (p[38] == 'F'));
     }
     return text;
+}
+
+static struct buf log_text(const char *path, const char *stream)
+{
+    cleanup_buf struct buf log = read_file(path);
+
+    return text_of(&log, stream);
+}
+
+/* Of a log that is being written: without the line that is on its way. */
+static struct buf log_text_so_far(const char *path, const char *stream)
+{
+    cleanup_buf struct buf log = read_file(path);
+
+    while (log.len && log.data[log.len - 1] != '\n')
+        log.len--;
+    return text_of(&log, stream);
 }
 
 static void assert_log(const char *path, const char *stream, const char *want)
@@ -321,11 +339,18 @@ static void close_stdin(const char *id, int want_grpc)
     assert_int_equal(pod.done_err.grpc, want_grpc);
 }
 
+static void on_quit(void *data, const struct err *err)
+{
+    if (!err)
+        pod.k = NULL; /* freed, while orphans may still be reaped */
+    on_done(data, err);
+}
+
 static void quit_keeper(void)
 {
     struct err err = {0};
     pod.is_done = false;
-    assert_int_equal(keeper_quit(pod.k, on_done, NULL, &err), 0);
+    assert_int_equal(keeper_quit(pod.k, on_quit, NULL, &err), 0);
     until(heard_done);
 }
 
@@ -339,7 +364,6 @@ static void finish_keeper(void)
 {
     quit_keeper();
     assert_string_equal(pod.done_err.msg, "");
-    pod.k = NULL;
     until(keeper_gone);
     assert_int_not_equal(access(in_dir("keeper.sock"), F_OK), 0);
 }

@@ -145,7 +145,7 @@ static size_t logged;
 
 static bool is_logged(void)
 {
-    cleanup_buf struct buf text = log_text(in_dir("web.log"), "stdout");
+    cleanup_buf struct buf text = log_text_so_far(in_dir("web.log"), "stdout");
 
     return text.len == logged;
 }

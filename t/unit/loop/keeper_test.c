@@ -247,7 +247,7 @@ static void test_exit_with_open_output(void **state)
 
 static int count_lines(const char *path)
 {
-    cleanup_buf struct buf text = log_text(path, "stdout");
+    cleanup_buf struct buf text = log_text_so_far(path, "stdout");
     int n = 0;
     for (size_t i = 0; i < text.len; i++)
         n += text.data[i] == '\n';

@@ -31,10 +31,29 @@ size_t utf8_char_len(const char *s, size_t n)
     return 0;
 }
 
+/* Bytes at the beginning that are ASCII, eight at a time: nearly all text is, and every reply's is looked at. */
+static size_t ascii_len(const char *s, size_t n)
+{
+    const uint64_t high_bits = 0x8080808080808080u;
+    size_t at = 0;
+    uint64_t eight;
+
+    for (; at + sizeof(eight) <= n; at += sizeof(eight)) {
+        memcpy(&eight, s + at, sizeof(eight));
+        if (eight & high_bits)
+            break;
+    }
+    while (at < n && !(s[at] & 0x80))
+        at++;
+    return at;
+}
+
 bool utf8_is_valid(const char *s)
 {
-    size_t n = strlen(s);
+    size_t n = strlen(s), plain = ascii_len(s, n);
 
+    s += plain;
+    n -= plain;
     while (n > 0) {
         size_t len = utf8_char_len(s, n);
         if (len == 0)

@@ -27,6 +27,10 @@ static const struct {
     {"\xf0\x9f\x98", "???"},
     {"\xe2\x82z", "??z"},
     {"\xc3\xa9\xc3", "\xc3\xa9?"},
+    {"eight by", "eight by"},
+    {"eight by eight\x80", "eight by eight?"}, /* behind what is looked at eight bytes at a time */
+    {"seven b\xc3\xa9", "seven b\xc3\xa9"},
+    {"sixteen in all, \xff and more", "sixteen in all, ? and more"},
 };
 
 static void test_rows(void **state)

@@ -27,8 +27,8 @@ enum exec_plan_flags {
     EXEC_PLAN_TTY = 1,
     EXEC_PLAN_NO_NEW_PRIVS = 2,
     EXEC_PLAN_OOM_SCORE_ADJ = 4, /* is given */
-    EXEC_PLAN_HOME_DEFAULT =
-        8,                  /* HOME is / for a user whom passwd does not have, as with runc; crun sets none */
+    /* where crun and runc differ, as runc: HOME is / for a user whom passwd does not have, and pipes keep their group */
+    EXEC_PLAN_AS_RUNC = 8,
     EXEC_PLAN_REFUSED = 16, /* not by plan: the only string says why, nothing else counts */
 };
 

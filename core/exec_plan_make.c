@@ -233,7 +233,7 @@ static int take_all(struct make *m)
         m->head.oom_score_adj = (int32_t)json_integer_value(adj);
     }
     if (m->env->style == EXEC_AS_RUNC)
-        m->head.flags |= EXEC_PLAN_HOME_DEFAULT;
+        m->head.flags |= EXEC_PLAN_AS_RUNC;
     return take_seccomp(m);
 }
 

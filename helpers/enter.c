@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int say(const char *text)
@@ -103,6 +104,15 @@ static bool serve(struct enter *e)
     return true;
 }
 
+/* posix_spawn(3) of glibc leaves its two internal signals ignored, and no C library lets one ask for them. */
+static void reset_signals(void)
+{
+    static const uint64_t as_default[4]; /* struct sigaction of the kernel, all zero: SIG_DFL */
+
+    for (int sig = 32; sig <= 33; sig++)
+        syscall(SYS_rt_sigaction, sig, as_default, NULL, (size_t)8);
+}
+
 int main(int argc, char **argv)
 {
     struct enter_request r;
@@ -112,6 +122,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "-v") == 0)
         return say("cricket-enter " CRICKET_VERSION "\n") == 1 ? 0 : 1;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    reset_signals();
     do {
         struct enter e = {.gate = {-1, -1}};
         n = receive(&e, &r);

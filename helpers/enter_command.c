@@ -46,7 +46,7 @@ static void fill_environment(struct enter *e)
         return;
     if (enter_find_home(e->plan.head->uid, home, sizeof(home)))
         envp[n] = home;
-    else if (e->plan.head->flags & EXEC_PLAN_HOME_DEFAULT)
+    else if (e->plan.head->flags & EXEC_PLAN_AS_RUNC)
         envp[n] = strcpy(home, "HOME=/");
 }
 
@@ -56,11 +56,12 @@ static void fill_environment(struct enter *e)
  */
 static void own_stdio(struct enter *e)
 {
+    gid_t gid = e->plan.head->flags & EXEC_PLAN_AS_RUNC ? (gid_t)-1 : e->plan.head->gid;
     struct stat st;
 
     for (int fd = 0; fd < 3; fd++)
         if (fstat(fd, &st) == 0 && !S_ISCHR(st.st_mode))
-            (void)!fchown(fd, e->plan.head->uid, e->plan.head->gid); /* a socket or a read-only file says no */
+            (void)!fchown(fd, e->plan.head->uid, gid); /* a socket or a read-only file says no */
 }
 
 static bool take_stdio(struct enter *e)

@@ -118,11 +118,24 @@ static void container_start(void)
     assert_true(init_fd >= 0);
 }
 
+static void on_orphan(void *data, int pid, int s)
+{
+    (void)data;
+    (void)s;
+    if (pid == init_pid)
+        init_pid = 0;
+}
+
+static bool init_is_gone(void)
+{
+    return init_pid == 0;
+}
+
+/* On the loop: the init of a PID namespace cannot go before all that lived in it are reaped. */
 static void container_stop(void)
 {
     kill(init_pid, SIGKILL);
-    waitpid(init_pid, NULL, 0);
-    close(init_fd);
+    wait_until(init_is_gone);
 }
 
 /* ---- plans ---- */
@@ -297,8 +310,7 @@ static void one_that_does_not_begin_in_time(void **state)
 static void a_container_that_is_gone(void **state)
 {
     (void)state;
-    kill(init_pid, SIGKILL);
-    waitpid(init_pid, NULL, 0);
+    container_stop();
     assert_fails(&(struct want){.argv = {"true"}}, NULL, "No such process");
     close(init_fd);
     container_start();
@@ -478,6 +490,7 @@ static int clear(void **state)
 {
     (void)state;
     container_stop();
+    close(init_fd);
     wait_until(the_cgroup_goes);
     host_done(&host);
     return 0;
@@ -503,6 +516,7 @@ int main(void)
 
     signal(SIGPIPE, SIG_IGN);
     loop = loop_new();
+    child_set_orphan_hook(loop, on_orphan, NULL);
     int r = cmocka_run_group_tests(tests, set_up, clear);
     loop_free(loop);
     return r;

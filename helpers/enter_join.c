@@ -39,12 +39,9 @@ static bool write_file(const char *path, const char *text)
 static bool procs_of(const char *dir, char *path)
 {
     static const char name[] = "/cgroup.procs";
-    size_t n = strlen(dir);
-
-    if (n + sizeof(name) > PATH_CAP)
+    if (strlen(dir) + sizeof(name) > PATH_CAP)
         return false;
-    memcpy(path, dir, n);
-    memcpy(path + n, name, sizeof(name));
+    strcpy(stpcpy(path, dir), name);
     return true;
 }
 

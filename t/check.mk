@@ -59,6 +59,10 @@ check-conformance: deps
 check-spdy: $(BUILD)/libproto.a $(BUILD)/libcore.a
 	CRICKET_BUILD=$(BUILD) SANFLAGS="$(SANFLAGS)" GO=$(GO) t/conformance/spdy/run.sh
 
+# the time of commands in containers, by plan and by the OCI runtime
+bench-exec: bins tools
+	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(SHARED) perl -It/lib bench/exec.pl
+
 # ---- cgroup v2 ---------------------------------------------------------------------------------------------------------------
 # What machines that build and test often lack, virtual ones have: without systemd and with it. Not part of `make check`: needs qemu.
 .PHONY: check-cgroup2 deps-cgroup2

@@ -46,6 +46,11 @@ holds() {
     [ "$(cat "$1")" = "$2" ] || { echo "$1: $(cat "$1")"; return 1; }
 }
 
+# lacks TEXT FILE
+lacks() {
+    ! grep "$1" "$2"
+}
+
 # soon COMMAND...: true within 15 s
 soon() {
     end=$(($(date +%s) + 15))
@@ -127,6 +132,8 @@ limits() {
     ok "$1: the keeper is the container's parent" grep -q "^PPid:[[:space:]]$keeper\$" "/proc/$pid/status"
     ok "$1: exec" says '^0::/$' cricket exec "$1" cat /proc/self/cgroup
     ok "$1: exec is within the limits" says "^$((67108864))\$" cricket exec "$1" cat /sys/fs/cgroup/memory.max
+    ok "$1: exec has the oom_score_adj" says '^-500$' cricket exec "$1" cat /proc/self/oom_score_adj
+    ok "$1: exec has the container's namespaces" says "$(readlink "/proc/$pid/ns/cgroup" | tr -dc 0-9)" cricket exec "$1" readlink /proc/self/ns/cgroup
     ok "$1: the container's network" says 'inet 10.99.0.' cricket exec "$1" ip addr
 }
 
@@ -207,6 +214,7 @@ done
 oom_meanwhile
 shared_pid
 own_parent
+ok 'no command needed the OCI runtime' lacks 'goes by the OCI runtime' /tmp/cricketd.log
 ok 'the daemon ends well' kill "$daemon"
 wait "$daemon"
 ok 'with exit code 0' [ $? = 0 ]

@@ -92,7 +92,8 @@ static void reads_every_key(void **state)
         "cni:\n  conf_dir: /c\n  bin_dirs: [/b, /d]\n  default_bridge: false\n  default_subnet: fd00::/64\n"
         "registries_file: /etc/r.yaml\npull: {max_parallel_layers: 5, idle_timeout_s: 60}\n"
         "containers:\n  default_capabilities: [CAP_KILL]\n  unset_seccomp_profile: runtime/default\n"
-        "  enable_unprivileged_ports: false\n  enable_unprivileged_icmp: false\n  pids_limit: 4096\n",
+        "  enable_unprivileged_ports: false\n  enable_unprivileged_icmp: false\n  exec: runtime\n  pids_limit: "
+        "4096\n",
         NULL, NULL);
     assert_string_equal(c.root, "/r");
     assert_string_equal(c.state, "/s");
@@ -124,6 +125,7 @@ static void reads_every_key(void **state)
     assert_string_equal(c.unset_seccomp_profile, "runtime/default");
     assert_false(c.enable_unprivileged_ports);
     assert_false(c.enable_unprivileged_icmp);
+    assert_int_equal(c.exec, EXEC_RUNTIME);
     assert_int_equal(c.pids_limit, 4096);
 }
 
@@ -202,6 +204,7 @@ static void refuses(void **state)
         {"pull: {max_parallel_layers: 33}\n", "1: pull.max_parallel_layers: \"33\""},
         {"pull: {max_parallel_layers: 0x3}\n", "1: pull.max_parallel_layers: \"0x3\""},
         {"pull: {max_parallel_layers: 010}\n", "1: pull.max_parallel_layers: \"010\""},
+        {"containers: {exec: maybe}\n", "1: containers.exec is \"maybe\"; it must be auto or runtime"},
         {"containers: {pids_limit: 0}\n", "1: containers.pids_limit: \"0\""},
         {"containers: {pids_limit: 99999999999999999999}\n", "1: containers.pids_limit: \"9999"},
         {"cni: {default_subnet: 10.85.0.1/16}\n",

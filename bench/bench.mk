@@ -13,7 +13,8 @@ deps-bench: deps
 	  export DEBIAN_FRONTEND=noninteractive; apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; fi
 
 BENCH = CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(BUILD) perl -It/lib -Ibench/lib bench/run.pl
-# BENCH_FLAGS=: --runs N, --only SCENARIO,..., --oci runc, --without containerd, --pods N (of churn and of profile)
+# BENCH_FLAGS=: --runs N, --only SCENARIO,..., --oci runc, --without containerd, --pods N (of churn and of profile),
+# --seconds N (of exec, density, soak); soak runs only by --only soak
 bench bench-quick profile: deps-bench
 	@$(MAKE) --no-print-directory bins $(BUILD)/cribench $(BUILD)/images/oci.tar
 	$(BENCH) $(patsubst bench-%,%,$(patsubst bench,full,$@)) $(BENCH_FLAGS)

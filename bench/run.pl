@@ -14,7 +14,7 @@ use Getopt::Long;
 my $mode = shift // '';
 $mode =~ /^(full|quick|profile)$/ or die "run.pl full | quick | profile\n";
 my %o = (oci => 'crun', without => '', only => '');
-GetOptions(\%o, 'runs=i', 'only=s', 'oci=s', 'without=s', 'pods=i') or die "see bench/bench.mk\n";
+GetOptions(\%o, 'runs=i', 'only=s', 'oci=s', 'without=s', 'pods=i', 'seconds=i') or die "see bench/bench.mk\n";
 
 my $results = "$Cricket::TOOLS/bench-results";
 mkdir $results;

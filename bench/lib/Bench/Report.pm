@@ -51,7 +51,11 @@ sub daemon_pid {
     return $result && $result->{daemon} || undef;
 }
 
-sub median { return quantile(0.5, @_) }
+# Of an even number the mean of the two in the middle: there may be just two runs.
+sub median {
+    my @values = sort { $a <=> $b } @_ or return;
+    return ($values[@values / 2] + $values[$#values / 2]) / 2;
+}
 
 sub quantile {
     my ($q, @values) = @_;

@@ -167,15 +167,17 @@ static void on_stdin_end(struct command_session *s)
         command_session_fail(s, &err);
 }
 
-/* The container's output has ended, or the keeper has dropped a client that did not read. */
-static void on_output_end(struct command_session *s)
+/* The container's output has ended, or the keeper has dropped a client that did not read: of the one output that it was behind
+ * with, and the other may be silent for ever. */
+static void on_output_end(struct command_session *s, bool last)
 {
     struct daemon *d = command_session_daemon(s);
     struct err err;
     const struct container *c = container_find(d->containers, command_session_request(s)->id, &err);
 
     if (!c || c->state != CONTAINER_STATE_RUNNING || command_session_longest_stall_s(s) < KEEPER_SINK_LIMIT_S) {
-        command_session_end(s);
+        if (last)
+            command_session_end(s);
         return;
     }
     err_set(&err, GRPC_ABORTED, 0,

@@ -171,20 +171,26 @@ static void on_gone(void *data, const struct err *err)
 
 /* ---- output -------------------------------------------------------------------------------------------------------- */
 
+static bool any_output(const struct command_session *s)
+{
+    return s->outputs[0].fd >= 0 || s->outputs[1].fd >= 0;
+}
+
 static void check_end(struct command_session *s)
 {
-    if (s->state != RUNNING || s->outputs[0].fd >= 0 || s->outputs[1].fd >= 0)
-        return;
-    if (!s->until_exit)
-        s->kind->on_output_end(s);
-    else if (s->exited)
+    if (s->state == RUNNING && s->exited && !any_output(s))
         end_with(s, &(struct exec_status){.exit_code = s->code});
 }
 
 static void output_ended(struct output *o)
 {
+    struct command_session *s = o->session;
+
     output_close(o);
-    check_end(o->session);
+    if (s->until_exit)
+        check_end(s);
+    else if (s->state == RUNNING)
+        s->kind->on_output_end(s, !any_output(s));
 }
 
 static void outputs_watch(struct command_session *s, int events)

@@ -19,9 +19,10 @@ struct command_kind {
     /* The streams are there: start, then command_session_run() or command_session_fail(), now or later. */
     void (*start)(struct command_session *s);
     void (*on_stdin_end)(struct command_session *s); /* all of the client's stdin has been written; close it */
-    /* Of a session that lasts as long as its output: that has ended. command_session_end() or command_session_fail(). */
-    void (*on_output_end)(struct command_session *s);
-    void (*on_gone)(struct command_session *s); /* the session is about to end: let go of self */
+    /* Of a session that lasts as long as its output: one of two has ended, or the last one: then command_session_end() or
+     * command_session_fail(). */
+    void (*on_output_end)(struct command_session *s, bool last);
+    void (*on_gone)(struct command_session *s);      /* the session is about to end: let go of self */
 };
 
 struct command_fds {

@@ -388,7 +388,8 @@ sub summary {
 # Waits for text on a stream.
 sub see {
     my ($self, $name, $pattern, $limit) = @_;
-    return $self->until("$name to match $pattern", sub { $self->{got}{$name} =~ $pattern }, $limit);
+    $self->until("$name to match $pattern", sub { $self->{got}{$name} =~ $pattern }, $limit);
+    return $self;
 }
 
 sub wait_gone {

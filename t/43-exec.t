@@ -14,9 +14,8 @@ sub container { return $c->run_container($pod, $pod_config, $c->container_config
 sub remove    { $c->call('RemoveContainer', {container_id => $_[0]}); unlink glob "$pod_config->{log_directory}/*" }
 sub session   { my ($id, $script, %o) = @_; return Cricket::Stream->exec($c, $id, ['sh', '-c', $script], %o) }
 
-# True while the container has a process whose command line matches.
-sub has_process { my ($id, $pattern) = @_; return ($c->exec_sync($id, 'ps', '-o', 'args'))[1] =~ $pattern }
-sub has_file    { my ($id, $path) = @_; return !($c->exec_sync($id, 'test', '-e', $path))[0] }
+sub has_process { return scalar $c->processes_of(@_) }
+sub has_file    { return -e $c->inside(@_) }
 
 my $id = container();
 session($id, 'touch /tmp/first')->exit_code;    # the first connection opens /dev/null in the daemon, once; and the container gets its /tmp
@@ -48,7 +47,7 @@ for my $row ((map { ['spdy', $_] } @SPDY), (map { ['websocket', $_] } @WEBSOCKET
             is $s->{got}{stdout}, "abcdef\nthe rest", '... which has got everything';
         } else {
             $s->close;
-            wait_for('the cat to end', sub { !has_process($id, qr/^cat$/m) });
+            wait_for('the cat to end', sub { !has_process($id, qr/^cat$/) });
             pass '... stdin ends with the client';
         }
         is_deeply $s->{close}, [1000, ''], '... and a Close says that all is well' if $s->{close};
@@ -105,7 +104,7 @@ $c->leaks_nothing('a container of another user', sub {
 });
 $c->leaks_nothing('a container without a shell', sub {
     my $mine = container();
-    $c->exec_sync($mine, 'rm', '/bin/sh', '/bin/ash');
+    unlink map { $c->inside($mine, $_) } qw(/bin/sh /bin/ash);
     my $s = Cricket::Stream->exec($c, $mine, ['cat'], stdin => 1);
     $s->write(stdin => 'no shell')->finish('stdin');
     is $s->exit_code . $s->{got}{stdout}, '0no shell', 'a container without a shell';
@@ -152,14 +151,15 @@ $c->leaks_nothing('the end of stdin on a terminal', sub {
     my $s = session($id, 'echo up; until [ -e /tmp/go ]; do sleep 0.01; done; rm /tmp/go; echo still here', tty => 1, stdin => 1);
     $s->see(stdout => qr/up/);
     $s->finish('stdin');
-    $c->exec_sync($id, 'touch', '/tmp/go');
+    spew($c->inside($id, '/tmp/go'), '');
     is $s->exit_code, 0, 'the end of stdin does not end a terminal';
     like $s->{got}{stdout}, qr/still here/, '... whose output goes on';
 });
 
 # ---- much -------------------------------------------------------------------------------------------------------------------
 my $MUCH = 100_000_000;
-my ($sum) = ($c->exec_sync($id, 'sh', '-c', "head -c $MUCH /dev/urandom > /tmp/much; sha1sum /tmp/much"))[1] =~ /^(\w+)/;
+session($id, "head -c $MUCH /dev/urandom > /tmp/much")->exit_code;
+my $sum = Digest::SHA->new(1)->addfile($c->inside($id, '/tmp/much'))->hexdigest;
 for my $transport (qw(spdy websocket)) {
     $c->leaks_nothing("much output, $transport", sub {
         my $s = session($id, 'cat /tmp/much; exit 8', transport => $transport, hash => 1);

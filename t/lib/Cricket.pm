@@ -358,6 +358,16 @@ sub wait_exited {
     }, $limit);
 }
 
+# A path inside a container that was started, as it is found from outside.
+sub inside { my ($self, $id, $path) = @_; return "$self->{state}/containers/$id/rootfs$path" }
+
+# The processes of a container whose command lines match.
+sub processes_of {
+    my ($self, $id, $pattern) = @_;
+    return grep { (slurp("/proc/$_/cgroup") // '') =~ /\Q$id\E/ && join(' ', split /\0/, slurp("/proc/$_/cmdline") // '') =~ $pattern }
+      map { /(\d+)/ } glob '/proc/[0-9]*';
+}
+
 # Runs a command: (exit code, stdout, stderr).
 sub exec_sync {
     my ($self, $id, @command) = @_;

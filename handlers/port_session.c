@@ -472,6 +472,7 @@ struct port_pair *port_pair_new(struct port_session *s, uint16_t port, uint32_t 
 
 static void destroy(struct port_session *s)
 {
+    s->paused = false; /* the connection is gone: what pairs give up makes room for nothing */
     for (struct port_pair *p = s->pairs, *next; p; p = next) {
         next = p->next;
         port_pair_drop(p);

@@ -382,7 +382,7 @@ sub until {
 sub summary {
     my ($self) = @_;
     return join ', ', ($self->{gone} ? "ended ($self->{gone})" : 'not ended'),
-      map { "$_: " . ($self->{seen}{$_} // 0) . ' bytes "' . substr($self->{got}{$_}, -60) . '"' } sort keys %{$self->{got}};
+      map { "$_: $self->{seen}{$_} bytes \"" . substr($self->{got}{$_}, -60) . '"' } grep { defined } (sort keys %{$self->{seen}})[0 .. 5];
 }
 
 # Waits for text on a stream.

@@ -7,6 +7,7 @@
 #include "handlers/pods.h"
 #include "handlers/runtimes.h"
 #include "handlers/streaming.h"
+#include "loop/enter.h"
 #include "netns/cni.h"
 
 #include <errno.h>
@@ -96,7 +97,8 @@ int daemon_start(struct daemon *d, struct err *err)
         find_helper(c->helper_dir, "cricket-unpack", &d->unpack_path, err) < 0 ||
         find_helper(c->helper_dir, "cricket-pause", &d->pause_path, err) < 0 ||
         find_helper(c->helper_dir, "cricket-enter", &d->enter_path, err) < 0 ||
-        host_probe("", &d->host, err) < 0 || infra_prepare_pause(d, err) < 0)
+        enter_load(d->enter_path, err) < 0 || host_probe("", &d->host, err) < 0 ||
+        infra_prepare_pause(d, err) < 0)
         return err_errno(err);
     d->config.cgroup_driver = host_cgroup_driver(&d->host, c->cgroup_driver);
     if (store_open(db, &d->store, err) < 0)

@@ -65,7 +65,7 @@ static int copy_program(const char *binary, int to, struct err *err)
     return 0;
 }
 
-static int load_program(const char *binary, struct err *err)
+int enter_load(const char *binary, struct err *err)
 {
     if (program_fd >= 0)
         return 0;
@@ -109,7 +109,7 @@ int enter_door_open(struct loop *l, const char *binary, struct enter_door **ret_
     char file[32];
     int pair[2];
 
-    if (load_program(binary, err) < 0)
+    if (enter_load(binary, err) < 0)
         return err_errno(err);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(err, errno, "cannot make a socket for cricket-enter");

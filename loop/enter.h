@@ -33,7 +33,10 @@ struct enter_events {
     void (*on_exit)(void *data, int status);
 };
 
-/* binary: path of cricket-enter, copied at the first use. On error nothing was started. */
+/* Copies the program at `binary` into a sealed memfd, once, so that an upgrade of its file is not met half-way: at start. */
+int enter_load(const char *binary, struct err *err) must_check;
+
+/* binary is loaded if none was. On error nothing was started. */
 int enter_start(struct loop *l, const char *binary, const struct enter_spec *spec,
                 const struct enter_events *ev, void *data, struct enter **ret_enter,
                 struct err *err) must_check;

@@ -270,4 +270,25 @@ for my $handler ('crun', 'runc') {
     wait_for('the last cricket-enter to end', sub { !entered() });
 }
 $c->stop;
+
+# ---- a cricket-enter that does not run -----------------------------------------------------------------------------------
+my $helpers = "$c->{dir}/helpers";
+mkdir $helpers;
+symlink "$Cricket::BUILD/$_", "$helpers/$_" for qw(cricket-keeper cricket-unpack cricket-pause);
+for my $row (["no program", "text\n"], ['one that ends at once', slurp('/bin/false')]) {
+    my ($what, $content) = @$row;
+    spew("$helpers/cricket-enter", $content);
+    chmod 0755, "$helpers/cricket-enter";
+    $c->{config} = {helper_dir => $helpers};
+    $c->start;
+    my $cfg = $c->pod_config;
+    my $pod = $c->run_pod($cfg);
+    my $id  = $c->run_container($pod, $cfg, $c->container_config('sleep 1000 & wait'));
+    is answer($id, 'sh', '-c', 'echo out; exit 3'), "3\n--\nout\n\n--\n", "cricket-enter is $what: the runtime does it" for 1 .. 3;
+    my $before = $c->settled;
+    answer($id, 'true');
+    $c->is_as_before($before, '... which');
+    $c->remove_pod($pod);
+    $c->stop;
+}
 done_testing;

@@ -6,7 +6,8 @@ use Time::HiRes ();
 
 my $c = Cricket->new(registry => 1);
 my $runtime = $c->fake('runtime', 'faulty', 'crun');
-$c->{config} = {handlers => [{name => 'faulty', path => $runtime}, {name => 'crun', path => 'crun'}], default_handler => 'faulty'};
+$c->{config} = {handlers => [{name => 'faulty', path => $runtime}, {name => 'crun', path => 'crun'}], default_handler => 'faulty',
+                containers => {exec => 'runtime'}};    # by plan, its exec would not be called
 $c->start;
 $c->pull;
 

@@ -129,9 +129,9 @@ static void paths(void **state)
     check_text(cgroup_parent_default(FS, "p1"), "/cricket/p1");
     check_text(cgroup_parent_default(SD, "p1"), "cricket.slice");
     struct cgroup_mount whole = {.path = "/m", .root = "/"}, part = {.path = "/m", .root = "/a"};
-    check_text(dir_path(&whole, "/a/b"), "/m/a/b");
-    check_text(dir_path(&part, "/a/b"), "/m/b");
-    check_text(dir_path(&part, "/ab"), "/m/ab");
+    check_text(cgroup_dir_path(&whole, "/a/b"), "/m/a/b");
+    check_text(cgroup_dir_path(&part, "/a/b"), "/m/b");
+    check_text(cgroup_dir_path(&part, "/ab"), "/m/ab");
 }
 
 static struct cgroups real;

@@ -15,6 +15,12 @@ sub container { my ($script, %o) = @_; return $c->run_container($pod, $pod_confi
 my $id = container('nc -ll -p 7100 -e cat');
 my $shell = container('while read line; do eval "$line"; done; sleep 100000', stdin => $TRUE);
 Cricket::Stream->exec($c, $id, ['touch', '/tmp/first'])->exit_code;
+wait_for('the pod\'s server', sub {    # whose first child may stay a zombie
+    my $s = Cricket::Stream->port_forward($c, $pod)->pair(0, 7100)->finish('data0');
+    $s->until("the end of a connection", sub { $s->{ended}{error0} });
+    $s->close;
+    return $s->{got}{error0} eq '';
+});
 
 # Runs a program with $in as its stdin: (exit code, stdout, stderr).
 sub piped {

@@ -49,15 +49,33 @@ $(SHARED)/tools/critest:
 	printf 'module cricket.test/conformance\n\ngo 1.26\n\nrequire sigs.k8s.io/cri-tools $(CRICTL_VERSION)\n' > $(SHARED)/tools/conformance/go.mod
 	cd $(SHARED)/tools/conformance && GOFLAGS=-mod=mod $(GO) test -c -o ../critest sigs.k8s.io/cri-tools/cmd/critest
 
-# The CRI's validation suite, against stand-ins of its images. Needs go, and about two minutes.
+# The CRI's validation suite, against stand-ins of its images: all of it, and streaming again over WebSocket. Needs go, and about
+# two minutes.
+CRITEST = CRICKET_BUILD=$(BUILD) CRITEST=$(SHARED)/tools/critest t/conformance/critest.sh
 check-conformance: deps
 	@[ -n "$(GO)" ] || { echo "make check-conformance needs go, to build critest"; exit 1; }
 	$(MAKE) bins $(SHARED)/tools/critest
-	CRICKET_BUILD=$(BUILD) CRITEST=$(SHARED)/tools/critest t/conformance/critest.sh
+	$(CRITEST)
+	$(CRITEST) --ginkgo.focus=Streaming -websocket-exec -websocket-attach -websocket-portforward
 
 # proto/spdy.h against the SPDY client of kubelets and crictl. Needs go.
 check-spdy: $(BUILD)/libproto.a $(BUILD)/libcore.a
 	CRICKET_BUILD=$(BUILD) SANFLAGS="$(SANFLAGS)" GO=$(GO) t/conformance/spdy/run.sh
+
+# Exec, attach and port-forward with the client libraries of kubectl, kubelets and crictl. Skipped where there is no go.
+STREAMING_SRC := $(wildcard t/conformance/streaming/*.go)
+STREAMING_MODULES := github.com/go-logr/logr v1.4.3,github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674,google.golang.org/grpc v1.79.3,$\
+  k8s.io/apimachinery v0.36.2,k8s.io/client-go v0.36.2,k8s.io/cri-api v0.36.2,k8s.io/klog/v2 v2.140.0,k8s.io/streaming v0.36.2
+# without cgo it is static: it runs in the tests' container, too
+$(SHARED)/tools/streaming/client: $(STREAMING_SRC)
+	@mkdir -p $(@D)
+	cp $^ $(@D)/
+	printf 'module cricket.test/streaming\n\ngo 1.26\n\n' > $(@D)/go.mod
+	echo '$(STREAMING_MODULES)' | tr , '\n' | sed 's/^ */require /' >> $(@D)/go.mod
+	cd $(@D) && CGO_ENABLED=0 GOFLAGS=-mod=mod $(GO) build -o client . && $(GO) vet -mod=mod .
+check-streaming: $(if $(GO),$(SHARED)/tools/streaming/client)
+	$(MAKE) behaviour T=t/conformance/streaming/streaming.t
+
 
 # the time of commands in containers, by plan and by the OCI runtime
 bench-exec: bins tools

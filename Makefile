@@ -21,6 +21,7 @@ help:
 ## make check      install what is missing, run every test under ASan and UBSan and once plain (as root)
 ## make check-cgroup2  test on cgroup v2, in a virtual machine (installs qemu; as root)
 ## make check-conformance   the validation suite of the CRI, critest (as root; needs go)
+## make check-streaming   exec, attach and port-forward, with the client libraries of kubectl (as root; needs go)
 ## make check-spdy   SPDY, with the client that kubelets have (needs go)
 ## make bench      measure cricketd beside containerd, write docs/performance.md (installs containerd; as root)
 ## make bench-quick   the same in three minutes, against the last run; make profile: what a pod start costs

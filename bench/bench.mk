@@ -18,3 +18,10 @@ BENCH = CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(BUILD) perl -It/lib -Ibench/lib b
 bench bench-quick profile: deps-bench
 	@$(MAKE) --no-print-directory bins $(BUILD)/cribench $(BUILD)/images/oci.tar
 	$(BENCH) $(patsubst bench-%,%,$(patsubst bench,full,$@)) $(BENCH_FLAGS)
+
+# Streaming beside containerd. Needs go, for the client. BENCH_FLAGS=: --rounds N, --megabytes N, --oci runc, --only throughput or memory
+.PHONY: bench-stream
+bench-stream: deps-bench
+	@[ -n "$(GO)" ] || { echo "make bench-stream needs go, to build its client"; exit 1; }
+	@$(MAKE) --no-print-directory bins $(BUILD)/images/oci.tar $(BUILD)/py/proto/cri_pb2.py $(BUILD)/py/proto/cricket_pb2.py $(BUILD)/tools/streaming/client
+	CRICKET_BUILD=$(BUILD) CRICKET_TOOLS=$(BUILD) perl -It/lib -Ibench/lib bench/stream.pl $(BENCH_FLAGS)

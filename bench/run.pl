@@ -7,6 +7,7 @@ use FindBin; BEGIN { $FindBin::Bin .= '/../t' } use lib "$FindBin::Bin/lib", "$F
 use Bench::Containerd;
 use Bench::Cricketd;
 use Bench::Disk;
+use Bench::Images;
 use Bench::Plan;
 use Bench::Report;
 use Getopt::Long;
@@ -18,17 +19,9 @@ GetOptions(\%o, 'runs=i', 'only=s', 'oci=s', 'without=s', 'pods=i', 'seconds=i')
 
 my $results = "$Cricket::TOOLS/bench-results";
 mkdir $results;
-my $images = "$Cricket::TOOLS/bench-images";
-if (!-d $images) {
-    say 'making the images, once';
-    mkdir "$images.new.$$" or die "$images.new.$$: $!\n";
-    my ($rc, $text) = run("$FindBin::Bin/../bench/images.sh", "$images.new.$$", "$Cricket::TOOLS/images", "$Cricket::BUILD/cricket-pause");
-    die "bench/images.sh:\n$text" if $rc;
-    rename "$images.new.$$", $images or die "$images: $!\n";
-}
 
 my $bench = Cricket->new;
-$bench->start_registry("$images/registry");
+$bench->start_registry(Bench::Images::storage());
 mkdir "$bench->{dir}/run";    # in memory, as /run is on nodes
 (run('mount', '-t', 'tmpfs', 'tmpfs', "$bench->{dir}/run"))[0] == 0 or die "no tmpfs on $bench->{dir}/run\n";
 my @runtimes;

@@ -69,7 +69,7 @@ STREAMING_MODULES := github.com/go-logr/logr v1.4.3,github.com/gorilla/websocket
 # without cgo it is static: it runs in the tests' container, too
 $(SHARED)/tools/streaming/client: $(STREAMING_SRC)
 	@mkdir -p $(@D)
-	cp $^ $(@D)/
+	rm -f $(@D)/*.go && cp $^ $(@D)/
 	printf 'module cricket.test/streaming\n\ngo 1.26\n\n' > $(@D)/go.mod
 	echo '$(STREAMING_MODULES)' | tr , '\n' | sed 's/^ */require /' >> $(@D)/go.mod
 	cd $(@D) && CGO_ENABLED=0 GOFLAGS=-mod=mod $(GO) build -o client . && $(GO) vet -mod=mod .

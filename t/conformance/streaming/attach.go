@@ -9,9 +9,12 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 )
 
+func (o *options) attachURLs(ctx context.Context, s streams) urls {
+	return func() (*url.URL, error) { return o.cri.attach(ctx, o.container, s) }
+}
+
 func (o *options) attach(ctx context.Context, t transport, s streams, queue remotecommand.TerminalSizeQueue) (*session, error) {
-	next := func() (*url.URL, error) { return o.cri.attach(ctx, o.container, s) }
-	return startSession(ctx, t, next, s, queue)
+	return startSession(ctx, t, o.attachURLs(ctx, s), s, queue)
 }
 
 // The container runs cat: what one client types, all of them get; a client that ends ends nobody else.

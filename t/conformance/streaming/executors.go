@@ -106,9 +106,10 @@ type output struct {
 	mutex sync.Mutex
 	text  bytes.Buffer
 	grown chan struct{}
+	over  chan struct{} // closed with the session's end
 }
 
-func newOutput() *output { return &output{grown: make(chan struct{}, 1)} }
+func newOutput() *output { return &output{grown: make(chan struct{}, 1), over: make(chan struct{})} }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mutex.Lock()
@@ -128,9 +129,14 @@ func (o *output) String() string {
 }
 
 func (o *output) waitFor(ctx context.Context, words string) error {
-	for !bytes.Contains([]byte(o.String()), []byte(words)) {
+	for over := false; !bytes.Contains([]byte(o.String()), []byte(words)); {
+		if over {
+			return fmt.Errorf("the session ended without %q, after %.300q", words, o.String())
+		}
 		select {
 		case <-o.grown:
+		case <-o.over:
+			over = true // and all that it wrote is there
 		case <-ctx.Done():
 			return fmt.Errorf("waited in vain for %q, there is %.300q", words, o.String())
 		}
@@ -170,7 +176,10 @@ func startSession(ctx context.Context, t transport, next urls, s streams, queue 
 	if s.err {
 		o.Stderr = run.out
 	}
-	go func() { run.result <- x.StreamWithContext(ctx, o) }()
+	go func() {
+		run.result <- x.StreamWithContext(ctx, o)
+		close(run.out.over)
+	}()
 	return run, nil
 }
 

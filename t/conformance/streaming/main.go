@@ -1,7 +1,8 @@
 // The streams of a CRI runtime (Exec, Attach, PortForward), spoken to with the libraries that kubectl, kubelets and crictl are
 // made of. Each part prints "ok - NAME" or "not ok - NAME" and why, a line a check, and fails when one of them did.
 //
-//	client -socket FILE [-container ID] [-pod ID] PART      serve: what runs in a container, to be forwarded to
+//	client -socket FILE [-container ID] [-pod ID] PART
+//	client serve | sink                                     in a container: to be forwarded to, to read what is sent
 package main
 
 import (
@@ -25,6 +26,10 @@ type options struct {
 	pod       string
 	port      int
 	transport int
+	kind      string
+	sessions  int
+	megabytes int64
+	processes string
 }
 
 var parts = map[string]func(*options){
@@ -34,6 +39,8 @@ var parts = map[string]func(*options){
 	"attach-once": checkAttachOnce,
 	"attach-tty":  checkAttachTTY,
 	"forward":     checkForward,
+	"measure":     measure,
+	"hold":        hold,
 }
 
 var failed int
@@ -69,11 +76,19 @@ func main() {
 	flag.StringVar(&socket, "socket", "", "the runtime's socket")
 	flag.StringVar(&o.container, "container", "", "the container to exec in or attach to")
 	flag.StringVar(&o.pod, "pod", "", "the pod to forward to")
-	flag.IntVar(&o.port, "port", 7000, "serve: echo here, discard and a source on the next two; forward: where that is")
+	flag.IntVar(&o.port, "port", 7000, "serve: echo here, discard and a source on the next two; forward, measure: where that is")
 	flag.IntVar(&o.transport, "transport", 0, "attach-once: 0 SPDY, 1 WebSocket, 2 fallback")
+	flag.StringVar(&o.kind, "kind", "exec", "hold: exec, attach or port-forward")
+	flag.IntVar(&o.sessions, "sessions", 50, "hold: how many")
+	flag.Int64Var(&o.megabytes, "megabytes", 500, "measure: how much each way")
+	flag.StringVar(&o.processes, "processes", "", "measure: what the names of the runtime's processes begin with")
 	flag.Parse()
-	if flag.Arg(0) == "serve" {
+	switch flag.Arg(0) {
+	case "serve":
 		log.Fatal(serve(o.port))
+	case "sink":
+		must(0, sink())
+		return
 	}
 	part := parts[flag.Arg(0)]
 	if part == nil || socket == "" {

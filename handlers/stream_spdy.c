@@ -168,7 +168,7 @@ void stream_spdy_finish(struct stream_spdy *s)
 
 static void on_bytes(void *data, const uint8_t *p, size_t n)
 {
-    enum { PIECE = 16 * 1024 }; /* see spdy_feed() */
+    enum { PIECE = STREAM_CONN_READ_MAX }; /* only a WebSocket's message has more */
     struct stream_spdy *s = data;
     struct err err;
     int r = 0;

@@ -66,9 +66,9 @@ struct spdy *spdy_new(const struct spdy_limits *limits, const struct spdy_events
 void spdy_free(struct spdy *s);
 
 /*
- * Takes all n bytes, however the frames are cut; the owner gives 16 KiB or so at a time. One call makes answers of at
- * most 2 * n bytes, and its header blocks may inflate to header.inflated_max + SPDY_INFLATE_RATIO * n bytes, which keeps
- * it below 1 ms (honest blocks inflate to about 4 * n).
+ * Takes all n bytes, however the frames are cut; the owner gives 64 KiB or so at a time: data frames come out in fewer pieces
+ * the more it gives. One call makes answers of at most 2 * n bytes, and its header blocks may inflate to header.inflated_max +
+ * SPDY_INFLATE_RATIO * n bytes, which keeps it to a few ms (honest blocks inflate to about 4 * n).
  * Errors: -EPROTO (INVALID_ARGUMENT); -EMSGSIZE, -ENOBUFS (RESOURCE_EXHAUSTED: a limit; answers that the client does
  * not read). The same again at each call after one.
  */

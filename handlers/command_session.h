@@ -8,6 +8,7 @@
  * Back-pressure: output is read, 64 KiB at a time, only while nothing waits for the client; the client is read only while nothing
  * waits for the command. So a session holds at most 64 KiB of output and, over SPDY, 128 KiB of input (over WebSocket 64 KiB and
  * a message of at most 1 MiB), whatever either side does.
+ * In the kernel there are its socket's buffers and its pipes: 64 KiB each, an exec's stdin 256 KiB; empty ones hold no memory.
  */
 #pragma once
 #include "handlers/streaming.h"

@@ -16,6 +16,9 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
+/* So that we can refill it while the command reads: with 64 KiB, the two take turns. */
+enum { EXEC_STDIN_PIPE = 256 * 1024 };
+
 struct exec_session {
     struct exec_process *process; /* NULL: it has ended */
     int ours[3];                  /* our ends of the pipes, until the command runs; -1: none */
@@ -87,6 +90,8 @@ static int make_pipes(const bool wanted[3], int ours[3], int theirs[3], struct e
         ours[i] = fds[i == 0];
         theirs[i] = fds[i != 0];
         fcntl(ours[i], F_SETFL, O_NONBLOCK);
+        if (i == 0) /* or what it has: see pipe(7), pipe-max-size */
+            fcntl(ours[i], F_SETPIPE_SZ, EXEC_STDIN_PIPE);
     }
     return 0;
 }

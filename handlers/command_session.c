@@ -470,7 +470,7 @@ void command_session_open(struct stream_opening *o, const struct command_kind *k
 {
     static const struct command_link_events events = {on_open, on_data, on_end, on_drain, on_gone};
     struct command_session *s = mem_new(struct command_session);
-    const struct stream_request *r = o->request;
+    struct stream_request *r = steal_ptr(&o->request);
     const struct command_link_spec spec = {.loop = o->daemon->loop,
                                            .conn = o->conn,
                                            .protocol = o->protocol,
@@ -484,7 +484,7 @@ void command_session_open(struct stream_opening *o, const struct command_kind *k
         .daemon = o->daemon,
         .kind = kind,
         .self = self,
-        .request = steal_ptr(&o->request),
+        .request = r,
         .protocol = o->protocol,
         .outputs = {{.session = s, .channel = CHANNEL_STDOUT, .fd = -1},
                     {.session = s, .channel = CHANNEL_STDERR, .fd = -1}},

@@ -45,7 +45,7 @@ sub request_flags { my %f = flags(@_); return map { $_ => $TRUE{$f{$_}} } keys %
 
 sub exec_url {
     my ($c, $id, $cmd, %o) = @_;
-    return $c->call('Exec', {container_id => $id, cmd => $cmd, request_flags(%o)})->{url};
+    return $c->call('Exec', {container_id => $id, cmd => [map { "$_" } @$cmd], request_flags(%o)})->{url};
 }
 
 sub attach_url {
@@ -284,7 +284,7 @@ sub take_data {
     my $name = $self->{names}{$id} // "unknown$id";
     $self->{seen}{$name} += length $bytes;
     if ($self->{hash} && $name =~ /^(stdout|data)/) {
-        ($self->{sha}{$name} //= Digest::SHA->new(1))->add($bytes);
+        ($self->{sha}{$name} //= Digest::SHA->new(1))->add($bytes) if $self->{hash} ne 'count';
     } else {
         $self->{got}{$name} .= $bytes;
     }

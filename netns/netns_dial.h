@@ -18,7 +18,8 @@ typedef void netns_sockets_fn(void *data, struct netns_socket_pair *pairs, size_
 
 /*
  * path is the pin of a network namespace, NULL is the daemon's own (no child then). n is 1 to NETNS_SOCKETS_MAX: one child
- * for all of them. Errors through on_done: NOT_FOUND (the pin is gone), RESOURCE_EXHAUSTED (descriptors), INTERNAL.
+ * for all of them. Errors through on_done: NOT_FOUND (the pin is gone), FAILED_PRECONDITION (it is none), RESOURCE_EXHAUSTED
+ * (descriptors), INTERNAL.
  */
 int netns_sockets(struct loop *l, const char *path, size_t n, netns_sockets_fn *on_done, void *data,
                   struct err *err) must_check;

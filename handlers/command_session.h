@@ -23,7 +23,7 @@ struct command_kind {
     /* Of a session that lasts as long as its output: one of two has ended, or the last one: then command_session_end() or
      * command_session_fail(). */
     void (*on_output_end)(struct command_session *s, bool last);
-    void (*on_gone)(struct command_session *s);      /* the session is about to end: let go of self */
+    void (*on_gone)(struct command_session *s); /* the session is about to end: let go of self */
 };
 
 struct command_fds {

@@ -14,7 +14,7 @@ use Time::HiRes qw(time);
 
 my %o = (rounds => 5, megabytes => 500, oci => 'crun', only => '');
 GetOptions(\%o, 'rounds=i', 'megabytes=i', 'oci=s', 'only=s') or die "see bench/stream.pl\n";
-my $SESSIONS = 50;
+my $SESSIONS = 200;   # so many that a heap's slack does not hide them
 my $QUIET_S  = 7;    # cricketd gives memory back 5 s after its last work
 my $CLIENT   = "$Cricket::TOOLS/tools/streaming/client";
 
@@ -23,13 +23,24 @@ $bench->start_registry(Bench::Images::storage());
 my @runtimes = map { prepare($_->new($bench, oci => $o{oci})) } qw(Bench::Containerd Bench::Cricketd);
 my (%samples, @figures);    # {figure}{runtime} => [values]; figures in the order in which they came
 
-# Starts it, and in it what is streamed to: a pod with a server of ports, to exec in as well, and cat
-# twice to attach to.
 sub prepare {
     my ($r) = @_;
     $r->start;
     $r->pull($Cricket::BUSYBOX, "$Cricket::REGISTRY/bench/pause:1");
+    with_client($r, \&make_pod);
+    return $r;
+}
+
+sub with_client {
+    my ($r, $code) = @_;
     $bench->{client} = Cricket::Client->new($r->{socket}, "$Cricket::TOOLS/py");
+    $code->($r);
+    $bench->close_client;
+}
+
+# What is streamed to: a pod with a server of ports, to exec in as well, and cat, several times, to attach to.
+sub make_pod {
+    my ($r) = @_;
     my $config = $bench->pod_config(linux => {cgroup_parent => "$r->{cgroup}/pods"});
     my $run = sub {
         my ($script, %over) = @_;
@@ -38,9 +49,16 @@ sub prepare {
     $r->{pod} = $bench->run_pod($config);
     $r->{exec} = $run->('exec /client/client -port 7000 serve',
         mounts => [{host_path => "$Cricket::TOOLS/tools/streaming", container_path => '/client', readonly => JSON::PP::true}]);
-    $r->{attach} = join ',', map { $run->('exec cat', stdin => JSON::PP::true) } 1 .. 2;
-    $bench->close_client;
-    return $r;
+    $r->{attach} = join ',', map { $run->('exec cat', stdin => JSON::PP::true) } 1 .. $SESSIONS / 25;    # a container has 32 clients at most
+}
+
+# The daemon and its pod anew, so that no garbage of earlier work takes in what comes.
+sub fresh {
+    my ($r) = @_;
+    with_client($r, sub { $bench->remove_pod($r->{pod}) });
+    $r->stop;
+    $r->start;
+    with_client($r, \&make_pod);
 }
 
 sub client_argv {
@@ -84,17 +102,27 @@ sub quiet {
     select undef, undef, undef, 0.2 while time < $end;
 }
 
-# What idle sessions add, KiB each.
-sub sessions {
-    my ($r, $kind) = @_;
-    my $before = memory($r);
-    my $pid = open2(my $out, my $in, client_argv($r, $kind eq 'attach' ? 'attach' : 'exec', '-kind', $kind, '-sessions', $SESSIONS, 'hold'));
+# Opens sessions of a kind and runs $code when all are there.
+sub hold {
+    my ($r, $kind, $n, $code) = @_;
+    my $pid = open2(my $out, my $in, client_argv($r, $kind eq 'attach' ? 'attach' : 'exec', '-kind', $kind, '-sessions', $n, 'hold'));
     (<$out> // '') eq "up\n" or die $r->name . ": $kind: no sessions\n", $r->log_tail;
-    quiet();
-    add($r, "an idle $kind session, KiB of PSS", (memory($r) - $before) / $SESSIONS);
+    $code->();
     close $in;
     waitpid $pid, 0;
+}
+
+# What idle sessions add, KiB each, to a daemon that has had one.
+sub sessions {
+    my ($r, $kind) = @_;
+    fresh($r);
+    hold($r, $kind, 1, sub { });
     quiet();
+    my $before = memory($r);
+    hold($r, $kind, $SESSIONS, sub {
+        quiet();
+        add($r, "an idle $kind session, KiB of PSS", (memory($r) - $before) / $SESSIONS);
+    });
 }
 
 # ---- the table -----------------------------------------------------------------------------------------------------------
@@ -120,20 +148,27 @@ sub row {
 
 sub load { return (split ' ', slurp('/proc/loadavg'))[0] }
 
+# Every round's order: A B, B A, A B, ...: neither is always the first.
+sub rounds {
+    my ($code) = @_;
+    for my $round (1 .. $o{rounds}) {
+        $code->($_) for $round % 2 ? @runtimes : reverse @runtimes;
+    }
+}
+
 my $load = load();
-throughput($_) for $o{only} eq 'memory' ? () : @runtimes;    # not counted: both have done all of it once
-%samples = @figures = ();
-for my $round (1 .. $o{rounds}) {
-    # A B, B A, A B, ...: neither is always the first
-    my @order = $round % 2 ? @runtimes : reverse @runtimes;
-    for my $r (@order) {
-        throughput($r) if $o{only} ne 'memory';
-    }
-    next if $o{only} eq 'throughput';
-    quiet();
+if ($o{only} ne 'throughput') {
     for my $kind ('exec', 'attach', 'port-forward') {
-        sessions($_, $kind) for @order;
+        rounds(sub { sessions($_[0], $kind) });
     }
+}
+if ($o{only} ne 'memory') {
+    my %counted = %samples;
+    my @counted = @figures;
+    throughput($_) for @runtimes;    # not counted: the first time
+    %samples = %counted;
+    @figures = @counted;
+    rounds(\&throughput);
 }
 say "# load $load before, ", load(), " after; $o{rounds} rounds by turns, $o{megabytes} MB each way, $SESSIONS sessions, $o{oci}";
 say "# median (least to most) of ", join ' and ', map { $_->version } @runtimes;

@@ -39,18 +39,6 @@ static void on_gone(struct command_session *s)
         attach_free(a);
 }
 
-static struct container *running_container(struct daemon *d, const char *id, struct err *err)
-{
-    struct container *c = container_find(d->containers, id, err);
-
-    if (c && c->state == CONTAINER_STATE_RUNNING)
-        return c;
-    if (c)
-        err_set(err, GRPC_FAILED_PRECONDITION, 0,
-                "container %s (%.13s) is not running: there is nothing to attach to", c->name, c->id);
-    return NULL;
-}
-
 /* What the container was made with: whether it has a stdin, and whether that ends with the first client's. */
 static void stdin_of(const struct container *c, bool *ret_open, bool *ret_once)
 {
@@ -78,7 +66,8 @@ static void on_attached(void *data, const struct err *err)
         return;
     }
     const struct stream_request *r = command_session_request(s);
-    const struct container *c = err ? NULL : running_container(command_session_daemon(s), r->id, &gone);
+    const struct container *c =
+        err ? NULL : container_find_running(command_session_daemon(s)->containers, r->id, "attach to", &gone);
     struct keeper *k = c ? container_pod(c)->keeper : NULL;
     if (!err && !k)
         err = c ? (err_set(&gone, GRPC_UNAVAILABLE, 0, "the keeper of its pod is being restarted: try again"),
@@ -104,7 +93,8 @@ static int ask_keeper(struct command_session *s, struct err *err)
 {
     struct attach_session *a = command_session_self(s);
     const struct stream_request *r = command_session_request(s);
-    const struct container *c = running_container(command_session_daemon(s), r->id, err);
+    const struct container *c =
+        container_find_running(command_session_daemon(s)->containers, r->id, "attach to", err);
     const bool wanted[2] = {r->out || !r->err, r->err && !(c && c->tty)};
     int theirs[2] = {-1, -1}, rc = 0;
 
@@ -211,7 +201,7 @@ void handle_attach(struct rpc *rpc)
 
     if (command_streams_check("Attach", req->container_id, req->stdin, req->stdout, req->stderr, req->tty,
                               &err) < 0 ||
-        !(c = running_container(rpc->daemon, req->container_id, &err))) {
+        !(c = container_find_running(rpc->daemon->containers, req->container_id, "attach to", &err))) {
         rpc_fail(rpc, &err);
         return;
     }

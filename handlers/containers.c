@@ -142,6 +142,19 @@ struct container *container_find(struct containers *t, const char *id, struct er
     return found;
 }
 
+struct container *container_find_running(struct containers *t, const char *id, const char *what,
+                                         struct err *err)
+{
+    struct container *c = container_find(t, id, err);
+
+    if (c && c->state == CONTAINER_STATE_RUNNING)
+        return c;
+    if (c)
+        err_set(err, GRPC_FAILED_PRECONDITION, 0, "container %s (%.13s) is not running: there is nothing to %s",
+                c->name, c->id, what);
+    return NULL;
+}
+
 struct container *containers_first(struct containers *t)
 {
     return t->by_id;

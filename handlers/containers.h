@@ -67,6 +67,9 @@ char *container_key(const char *pod_id, const Runtime__V1__ContainerMetadata *m)
 
 struct container *container_find_key(struct containers *t, const char *key);
 struct container *container_find(struct containers *t, const char *id, struct err *err);
+/* One that runs; FAILED_PRECONDITION for another: "... is not running: there is nothing to WHAT". */
+struct container *container_find_running(struct containers *t, const char *id, const char *what,
+                                         struct err *err);
 struct container *containers_first(struct containers *t);
 struct container *containers_next(struct container *c);
 

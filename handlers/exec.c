@@ -96,18 +96,6 @@ static int make_pipes(const bool wanted[3], int ours[3], int theirs[3], struct e
     return 0;
 }
 
-static struct container *running_container(struct daemon *d, const char *id, struct err *err)
-{
-    struct container *c = container_find(d->containers, id, err);
-
-    if (c && c->state == CONTAINER_STATE_RUNNING)
-        return c;
-    if (c)
-        err_set(err, GRPC_FAILED_PRECONDITION, 0,
-                "container %s (%.13s) is not running: there is nothing to run a command in", c->name, c->id);
-    return NULL;
-}
-
 static int start_command(struct command_session *s, struct container *c, struct err *err)
 {
     static const struct exec_process_events events = {on_started, on_exit_status};
@@ -129,7 +117,8 @@ static int start_command(struct command_session *s, struct container *c, struct 
 static void start(struct command_session *s)
 {
     struct err err;
-    struct container *c = running_container(command_session_daemon(s), command_session_request(s)->id, &err);
+    struct container *c = container_find_running(command_session_daemon(s)->containers,
+                                                 command_session_request(s)->id, "run a command in", &err);
 
     if (!c || start_command(s, c, &err) < 0)
         command_session_fail(s, &err);
@@ -166,7 +155,7 @@ void handle_exec(struct rpc *rpc)
 
     if (command_streams_check("Exec", req->container_id, req->stdin, req->stdout, req->stderr, req->tty, &err) <
             0 ||
-        !(c = running_container(rpc->daemon, req->container_id, &err))) {
+        !(c = container_find_running(rpc->daemon->containers, req->container_id, "run a command in", &err))) {
         rpc_fail(rpc, &err);
         return;
     }

@@ -86,16 +86,14 @@ void handle_exec_sync(struct rpc *rpc)
 {
     const Runtime__V1__ExecSyncRequest *req = (const Runtime__V1__ExecSyncRequest *)rpc->request;
     struct err err;
-    struct container *c = container_find(rpc->daemon->containers, req->container_id, &err);
+    struct container *c =
+        container_find_running(rpc->daemon->containers, req->container_id, "run a command in", &err);
 
     if (!c) {
         rpc_fail(rpc, &err);
         return;
     }
-    if (c->state != CONTAINER_STATE_RUNNING)
-        err_set(&err, GRPC_FAILED_PRECONDITION, 0,
-                "container %s (%.13s) is not running: there is nothing to run a command in", c->name, c->id);
-    else if (req->n_cmd == 0 || !req->cmd[0][0])
+    if (req->n_cmd == 0 || !req->cmd[0][0])
         err_set(&err, GRPC_INVALID_ARGUMENT, 0, "ExecSync in container %s: cmd is empty", c->name);
     else if (req->timeout < 0)
         err_set(&err, GRPC_INVALID_ARGUMENT, 0, "ExecSync in container %s: timeout %ld s is negative", c->name,

@@ -35,14 +35,16 @@ int file_read(const char *path, size_t max, struct buf *b, struct err *err)
     return file_read_at(AT_FDCWD, path, max, b, err);
 }
 
-static int write_all(int fd, const char *p, size_t len)
+int fd_write_all(int fd, const void *data, size_t len)
 {
-    while (len > 0) {
+    for (const char *p = data; len > 0;) {
         ssize_t n = write(fd, p, len);
-        if (n < 0)
+        if (n < 0 && errno != EINTR)
             return -errno;
-        p += n;
-        len -= (size_t)n;
+        if (n > 0) {
+            p += n;
+            len -= (size_t)n;
+        }
     }
     return 0;
 }
@@ -55,7 +57,7 @@ int file_write(const char *path, const void *data, size_t len, mode_t mode, stru
 
     if (fd < 0)
         return err_sys(err, errno, "write %s", tmp);
-    r = write_all(fd, data, len);
+    r = fd_write_all(fd, data, len);
     if (r == 0 && fchmod(fd, mode) < 0)
         r = -errno;
     if (r == 0 && rename(tmp, path) < 0)

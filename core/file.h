@@ -17,5 +17,8 @@ int file_read_at(int dirfd, const char *path, size_t max, struct buf *b, struct 
 /* Replaces the file at once for every reader: a temporary file beside it, renamed. No fsync. */
 int file_write(const char *path, const void *data, size_t len, mode_t mode, struct err *err) must_check;
 
+/* All of it, to a file or to a pipe that blocks: for children. 0 or a negative errno. */
+int fd_write_all(int fd, const void *data, size_t len) must_check;
+
 /* Makes the directory with all its parents; one that is there is fine. mode is that of the new ones. */
 int dir_make(const char *path, mode_t mode, struct err *err) must_check;

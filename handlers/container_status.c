@@ -3,6 +3,7 @@
 #include "core/signals.h"
 #include "handlers/containers.h"
 #include "handlers/cri_maps.h"
+#include "handlers/cri_objects.h"
 #include "handlers/methods.h"
 
 #include <string.h>
@@ -21,7 +22,7 @@ static Runtime__V1__ContainerState cri_state(const struct container *c)
     }
 }
 
-static Runtime__V1__ContainerMetadata *cri_metadata(struct rpc *rpc, const struct container *c)
+Runtime__V1__ContainerMetadata *cri_container_metadata(struct rpc *rpc, const struct container *c)
 {
     Runtime__V1__ContainerMetadata *m = rpc_new(rpc, Runtime__V1__ContainerMetadata);
 
@@ -40,19 +41,22 @@ static Runtime__V1__ImageSpec *cri_image(struct rpc *rpc, const struct container
     return s;
 }
 
+bool container_is_selected(const struct container *c, const char *id, const char *pod_id, void *labels,
+                           size_t n)
+{
+    return strncmp(c->id, id, strlen(id)) == 0 && strncmp(c->pod_id, pod_id, strlen(pod_id)) == 0 &&
+           map_selects(&c->labels, labels, n);
+}
+
 static bool matches(const struct container *c, const Runtime__V1__ContainerFilter *f)
 {
     if (c->state == CONTAINER_STATE_CREATING)
         return false;
     if (!f)
         return true;
-    if (f->id[0] && strncmp(c->id, f->id, strlen(f->id)) != 0)
-        return false;
-    if (f->pod_sandbox_id[0] && strncmp(c->pod_id, f->pod_sandbox_id, strlen(f->pod_sandbox_id)) != 0)
-        return false;
     if (f->state && f->state->state != cri_state(c))
         return false;
-    return map_selects(&c->labels, f->label_selector, f->n_label_selector);
+    return container_is_selected(c, f->id, f->pod_sandbox_id, f->label_selector, f->n_label_selector);
 }
 
 static Runtime__V1__Container *cri_container(struct rpc *rpc, struct container *c)
@@ -62,7 +66,7 @@ static Runtime__V1__Container *cri_container(struct rpc *rpc, struct container *
     runtime__v1__container__init(o);
     o->id = c->id;
     o->pod_sandbox_id = c->pod_id;
-    o->metadata = cri_metadata(rpc, c);
+    o->metadata = cri_container_metadata(rpc, c);
     o->image = cri_image(rpc, c);
     o->image_ref = c->image_id;
     o->image_id = c->image_id;
@@ -142,7 +146,7 @@ static void fill(struct rpc *rpc, struct container *c, Runtime__V1__ContainerCon
                  Runtime__V1__ContainerStatus *s)
 {
     s->id = c->id;
-    s->metadata = cri_metadata(rpc, c);
+    s->metadata = cri_container_metadata(rpc, c);
     s->state = cri_state(c);
     s->created_at = c->created_ns;
     s->started_at = c->started_ns;

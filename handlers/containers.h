@@ -1,10 +1,12 @@
 /* Containers: the table in memory and its rows. The process belongs to the pod's keeper. */
 #pragma once
+#include "core/cpu_rate.h"
 #include "core/err.h"
 #include "core/ids.h"
 #include "core/kv.h"
 #include "handlers/op.h"
 #include "handlers/pods.h"
+#include "handlers/writable_layers.h"
 #include "proto/cri.pb-c.h"
 #include <uthash.h>
 
@@ -48,6 +50,8 @@ struct container {
 
     void (*on_exit)(void *data); /* a flow that waits for the end of the process */
     void *on_exit_data;
+    struct cpu_rate cpu_rate;
+    struct writable_layer writable_layer;
     struct exec_door *exec_door; /* handlers/exec_doors.h; NULL: none */
     struct child *deleting;      /* the runtime's delete that follows an exit */
     char *undeleted;             /* why the latest one failed; NULL: it did not */

@@ -7,6 +7,7 @@
 #include "handlers/pods.h"
 #include "handlers/runtimes.h"
 #include "handlers/streaming.h"
+#include "handlers/writable_layers.h"
 #include "loop/enter.h"
 #include "netns/cni.h"
 
@@ -110,12 +111,14 @@ int daemon_start(struct daemon *d, struct err *err)
         return err_errno(err);
     d->pods = pods_new();
     d->containers = containers_new();
+    d->writable_layers = writable_layers_new(d);
     return streaming_start(d, err);
 }
 
 void daemon_stop(struct daemon *d)
 {
     streaming_free(d->streaming);
+    writable_layers_free(d->writable_layers);
     containers_free(d->containers);
     pods_free(d->pods);
     images_free(d->images);

@@ -16,9 +16,10 @@ struct daemon {
     struct cni *cni;           /* netns/cni.h: the common one */
     struct cni **handler_cni;  /* one for each config.handlers[i]; NULL where it has no directory of its own */
     struct pods *pods;         /* handlers/pods.h */
-    struct containers *containers; /* handlers/containers.h */
-    struct bridge *bridge;         /* loop/h2o_bridge.h */
-    struct streaming *streaming;   /* handlers/streaming.h */
+    struct containers *containers;           /* handlers/containers.h */
+    struct writable_layers *writable_layers; /* handlers/writable_layers.h */
+    struct bridge *bridge;                   /* loop/h2o_bridge.h */
+    struct streaming *streaming;             /* handlers/streaming.h */
     bool stopping;
 };
 

@@ -1,6 +1,7 @@
 /* ListPodSandbox and PodSandboxStatus: served from memory. */
 #include "handlers/cri_maps.h"
 #include "handlers/containers.h"
+#include "handlers/cri_objects.h"
 #include "handlers/methods.h"
 #include "handlers/pods.h"
 
@@ -13,7 +14,7 @@ static Runtime__V1__PodSandboxState cri_state(const struct pod *pod)
                                    : RUNTIME__V1__POD_SANDBOX_STATE__SANDBOX_NOTREADY;
 }
 
-static Runtime__V1__PodSandboxMetadata *cri_metadata(struct rpc *rpc, const struct pod *pod)
+Runtime__V1__PodSandboxMetadata *cri_pod_metadata(struct rpc *rpc, const struct pod *pod)
 {
     Runtime__V1__PodSandboxMetadata *m = rpc_new(rpc, Runtime__V1__PodSandboxMetadata);
 
@@ -25,17 +26,20 @@ static Runtime__V1__PodSandboxMetadata *cri_metadata(struct rpc *rpc, const stru
     return m;
 }
 
+bool pod_is_selected(const struct pod *pod, const char *id, void *labels, size_t n)
+{
+    return strncmp(pod->id, id, strlen(id)) == 0 && map_selects(&pod->labels, labels, n);
+}
+
 static bool matches(const struct pod *pod, const Runtime__V1__PodSandboxFilter *f)
 {
     if (pod->state == POD_CREATING)
         return false;
     if (!f)
         return true;
-    if (f->id[0] && strncmp(pod->id, f->id, strlen(f->id)) != 0)
-        return false;
     if (f->state && f->state->state != cri_state(pod))
         return false;
-    return map_selects(&pod->labels, f->label_selector, f->n_label_selector);
+    return pod_is_selected(pod, f->id, f->label_selector, f->n_label_selector);
 }
 
 static Runtime__V1__PodSandbox *cri_pod(struct rpc *rpc, const struct pod *pod)
@@ -44,7 +48,7 @@ static Runtime__V1__PodSandbox *cri_pod(struct rpc *rpc, const struct pod *pod)
 
     runtime__v1__pod_sandbox__init(p);
     p->id = (char *)(uintptr_t)pod->id;
-    p->metadata = cri_metadata(rpc, pod);
+    p->metadata = cri_pod_metadata(rpc, pod);
     p->state = cri_state(pod);
     p->created_at = pod->created_ns;
     p->runtime_handler = pod->handler;
@@ -142,7 +146,7 @@ void handle_pod_sandbox_status(struct rpc *rpc)
         return;
     }
     s.id = pod->id;
-    s.metadata = cri_metadata(rpc, pod);
+    s.metadata = cri_pod_metadata(rpc, pod);
     s.state = cri_state(pod);
     s.created_at = pod->created_ns;
     s.network = network(rpc, pod);

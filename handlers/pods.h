@@ -3,6 +3,7 @@
  * found by id only after it was committed.
  */
 #pragma once
+#include "core/cpu_rate.h"
 #include "core/err.h"
 #include "core/ids.h"
 #include "core/kv.h"
@@ -46,6 +47,7 @@ struct pod {
     bool infra_image_used; /* image_use() was called */
     bool infra_exited;
 
+    struct cpu_rate cpu_rate;
     struct keeper *keeper;      /* NULL while none is connected */
     struct keeper *lost_keeper; /* it died, and is being started again */
     struct timer keeper_timer;  /* until the next try */

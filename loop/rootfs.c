@@ -1,4 +1,5 @@
 #include "loop/rootfs.h"
+#include "core/file.h"
 #include "core/in_root.h"
 #include "core/mem.h"
 #include "core/overlay.h"
@@ -104,18 +105,6 @@ static int prepare(const struct rootfs_spec *s, struct image_user *ret_user, str
     return find_user(root, s, ret_user, err);
 }
 
-static int write_all(int fd, const void *p, size_t n)
-{
-    for (const char *c = p; n > 0;) {
-        ssize_t w = write(fd, c, n);
-        if (w < 0)
-            return -1;
-        c += w;
-        n -= (size_t)w;
-    }
-    return 0;
-}
-
 /* In the child. */
 static int run_prepare(void *arg, int out_fd)
 {
@@ -131,11 +120,11 @@ static int run_prepare(void *arg, int out_fd)
     reply.gid = u.gid;
     reply.groups_n = u.groups_n;
     reply.home_len = u.home ? strlen(u.home) : 0;
-    int r = write_all(out_fd, &reply, sizeof(reply));
+    int r = fd_write_all(out_fd, &reply, sizeof(reply));
     if (r == 0)
-        r = write_all(out_fd, u.groups, u.groups_n * sizeof(*u.groups));
+        r = fd_write_all(out_fd, u.groups, u.groups_n * sizeof(*u.groups));
     if (r == 0)
-        r = write_all(out_fd, u.home, reply.home_len);
+        r = fd_write_all(out_fd, u.home, reply.home_len);
     return r < 0;
 }
 
@@ -152,7 +141,7 @@ static int run_remove(void *arg, int out_fd)
         reply.rc = err_sys(&reply.err, errno, "cannot remove %s", paths[1]);
     if (reply.rc == 0)
         reply.rc = tree_remove(paths[0], &reply.err);
-    return write_all(out_fd, &reply, sizeof(reply)) < 0;
+    return fd_write_all(out_fd, &reply, sizeof(reply)) < 0;
 }
 
 struct job {

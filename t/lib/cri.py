@@ -4,7 +4,7 @@
 Reads a JSON object a line, answers with one a line, in the order in which calls end:
   {"id": 1, "method": "Version", "request": {...}, "timeout": 5}  ->  {"id": 1, "reply": {...}}
   a failed call                                                   ->  {"id": 1, "code": "NOT_FOUND", "message": "..."}
-  {"cancel": 1}        cancels a call that runs
+  {"cancel": 1}        cancels a call, if it still runs
   {"id": 2, "path": "/x.Y/Z", "raw": "<base64>"}                  a call of any path with raw bytes; the reply is base64
 Usage: cri.py SOCKET DIRECTORY-WITH-GENERATED-MODULES
 """
@@ -80,7 +80,8 @@ for line in sys.stdin:
     o = json.loads(line)
     try:
         if "cancel" in o:
-            running[o["cancel"]].cancel()
+            if o["cancel"] in running:  # else its answer was quicker
+                running[o["cancel"]].cancel()
         else:
             start(o)
     except Exception as e:  # the test wrote a request that is none: say so, as an answer

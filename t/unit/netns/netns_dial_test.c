@@ -13,52 +13,18 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include "t/unit/netns/pinned_namespace.h"
 
-static struct loop *loop;
-static char base[64], dir[96], net_pin[112];
-
-/* ---- the wait for one completion ----------------------------------------------------------------------------------- */
-
-static int calls;
-static struct err got;
 static struct netns_socket_pair pairs[NETNS_SOCKETS_MAX];
 static size_t pairs_n;
-
-static void on_limit(void *data)
-{
-    (void)data;
-    fail_msg("no completion within the limit");
-}
-
-static void wait_for_it(void)
-{
-    struct timer limit = {0};
-
-    assert_int_equal(calls, 0); /* a start function never completes before it returns */
-    timer_start(&limit, loop, 20, on_limit, NULL);
-    loop_run(loop);
-    timer_stop(&limit);
-    assert_int_equal(calls, 1);
-    calls = 0;
-}
 
 static void on_sockets(void *data, struct netns_socket_pair *sockets, size_t n, const struct err *err)
 {
     assert_ptr_equal(data, &pairs);
     assert_true(err ? n == 0 : n > 0);
-    got = err ? *err : (struct err){0};
     memcpy(pairs, sockets, n * sizeof(pairs[0]));
     pairs_n = n;
-    calls++;
-    loop_stop(loop);
-}
-
-static void on_pinned(void *data, const struct err *err)
-{
-    (void)data;
-    got = err ? *err : (struct err){0};
-    calls++;
-    loop_stop(loop);
+    completed(err);
 }
 
 static void ask(const char *path, size_t n)
@@ -129,33 +95,6 @@ static void check_all(size_t n, ino_t namespace)
         check_socket(pairs[i].v6, AF_INET6, namespace);
         pair_close(&pairs[i]);
     }
-}
-
-static int setup(void **state)
-{
-    struct netns_spec spec = {.dir = dir, .net = true};
-    struct err err = {0};
-
-    (void)state;
-    strcpy(base, "/tmp/netns_dial_test.XXXXXX");
-    if (!mkdtemp(base))
-        return -1;
-    snprintf(dir, sizeof(dir), "%s/ns", base);
-    snprintf(net_pin, sizeof(net_pin), "%s/net", dir);
-    assert_int_equal(netns_pin(loop, &spec, on_pinned, NULL, &err), 0);
-    wait_for_it();
-    return got.grpc ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-    struct err err = {0};
-
-    (void)state;
-    assert_int_equal(netns_unpin(loop, dir, NULL, on_pinned, NULL, &err), 0);
-    wait_for_it();
-    assert_int_equal(child_count(), 0);
-    return rmdir(base);
 }
 
 /* ---- tests ---------------------------------------------------------------------------------------------------------- */
@@ -246,11 +185,11 @@ static void no_descriptors_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_namespace_s_sockets, setup, teardown),
-        cmocka_unit_test_setup_teardown(our_own, setup, teardown),
-        cmocka_unit_test_setup_teardown(they_connect_there, setup, teardown),
-        cmocka_unit_test_setup_teardown(pins_that_are_none, setup, teardown),
-        cmocka_unit_test_setup_teardown(no_descriptors_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_namespace_s_sockets, pin_namespace, unpin_namespace),
+        cmocka_unit_test_setup_teardown(our_own, pin_namespace, unpin_namespace),
+        cmocka_unit_test_setup_teardown(they_connect_there, pin_namespace, unpin_namespace),
+        cmocka_unit_test_setup_teardown(pins_that_are_none, pin_namespace, unpin_namespace),
+        cmocka_unit_test_setup_teardown(no_descriptors_left, pin_namespace, unpin_namespace),
     };
     loop = loop_new();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &cmd_run,          &cmd_pods,    &cmd_ps,     &cmd_logs,    &cmd_exec, &cmd_attach,
-    &cmd_port_forward, &cmd_inspect, &cmd_stop,   &cmd_rm,      &cmd_pull, &cmd_images,
-    &cmd_image,        &cmd_info,    &cmd_doctor, &cmd_version, &cmd_help,
+    &cmd_run,    &cmd_pods,         &cmd_ps,      &cmd_stats,  &cmd_logs,    &cmd_exec,
+    &cmd_attach, &cmd_port_forward, &cmd_inspect, &cmd_stop,   &cmd_rm,      &cmd_pull,
+    &cmd_images, &cmd_image,        &cmd_info,    &cmd_doctor, &cmd_version, &cmd_help,
 };
 
 const struct command *command_at(size_t i)

@@ -17,5 +17,6 @@ extern const struct command cmd_port_forward;
 extern const struct command cmd_pull;
 extern const struct command cmd_rm;
 extern const struct command cmd_run;
+extern const struct command cmd_stats;
 extern const struct command cmd_stop;
 extern const struct command cmd_version;

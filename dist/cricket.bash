@@ -9,7 +9,7 @@ _cricket()
         list=$(cricket help "$command" 2> /dev/null | grep -o -- '--[a-z][a-z-]*')
     else
         case $command in
-        logs | exec | attach | port-forward | inspect | stop | rm)
+        logs | exec | attach | port-forward | inspect | stats | stop | rm)
             list=$(cricket ps -a 2> /dev/null | awk 'NR > 1 { print $1 }'; cricket pods 2> /dev/null | awk 'NR > 1 { print $1 }')
             ;;
         run)

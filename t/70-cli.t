@@ -100,6 +100,17 @@ gives(['pods', '-q', '--label', 'no=body'], 0, qr/^$/, 'pods by a label that non
 is json('ps', '-o', 'json')->{containers}[0]{state}, 'CONTAINER_RUNNING', 'ps as JSON';
 is json('inspect', 'web')->{status}{id}, $id, 'inspect by name';
 is json('inspect', substr $id, 0, 8)->{status}{metadata}{name}, 'web', 'inspect by the start of an id';
+gives(['stats', '-i', '0.2'], 0, qr/^CONTAINER +NAME +CPU % .*^\Q${\substr $id, 0, 13}\E +web +\d+\.\d\d +[\d.]+[kM]B +- /ms, 'stats');
+gives(['stats', '-i', '0.2', 'web'], 0, qr/^\S+ +web +\d+\.\d\d [^\n]*\n\z/m, 'stats of one container');
+gives(['stats', '-p', '-i', '0.2', 'web'], 0, qr/^POD ID .*PROCESSES.*^[0-9a-f]{13} +web +\d+\.\d\d +[\d.]+[kM]B +\d+ +[\d.]+k?B +/ms, 'stats of a pod');
+gives(['stats', 'nobody'], 1, qr/no container/, 'stats of nothing');
+gives(['stats', '-o', 'json', 'web'], 2, qr/leave out/, 'stats as JSON are of everything');
+is json('stats', '-o', 'json')->{stats}[0]{attributes}{id}, $id, 'stats as JSON';
+my $watched = "$c->{dir}/watched";
+my $watcher = $c->spawn($watched, argv => [$BIN, '--endpoint', "unix://$c->{socket}", 'stats', '-w', '-i', '0.1']);
+wait_for('three tables', sub { (() = (slurp($watched) // '') =~ /^CONTAINER/mg) >= 3 });
+kill TERM => $watcher;
+waitpid $watcher, 0;
 gives(['inspect', 'nobody'], 1, qr/no container, pod or image/, 'inspect of nothing');
 gives(['exec', 'web', 'sh', '-c', 'echo in; exit 5'], 5, qr/^in$/m, 'exec');
 gives(['exec', '-it', 'web', 'sh'], 2, qr/-t needs a terminal/, 'exec -it without a terminal');

@@ -134,6 +134,9 @@ limits() {
     ok "$1: exec is within the limits" says "^$((67108864))\$" cricket exec "$1" cat /sys/fs/cgroup/memory.max
     ok "$1: exec has the oom_score_adj" says '^-500$' cricket exec "$1" cat /proc/self/oom_score_adj
     ok "$1: exec has the container's namespaces" says "$(readlink "/proc/$pid/ns/cgroup" | tr -dc 0-9)" cricket exec "$1" readlink /proc/self/ns/cgroup
+    ok "$1: statistics: memory, and the rest of its limit" says "^${id%"${id#?????????????}"}  *[^ ]*  *[0-9.]*  *[0-9.]*[kM]B  *6[0-9.]*MB " cricket stats -i 0.1
+    ok "$1: statistics: time and swap" says '"swapAvailableBytes"' cricket stats -o json
+    ok "$1: statistics of the pod: memory, processes, network" says " $1  *[0-9.]*  *[0-9.]*[kM]B  *[1-9][0-9]*  *[0-9.]*k*B " cricket stats -p -i 0.1
     ok "$1: the container's network" says 'inet 10.99.0.' cricket exec "$1" ip addr
 }
 
@@ -192,6 +195,7 @@ shared_pid() {
 
 own_parent() {
     ok 'cricket run' cricket run -d --name plain --net host $image sleep 1000
+    ok 'statistics of a pod that names no parent' says ' plain  *[0-9.]*  *[0-9.]*[kM]B  *[12] ' cricket stats -p -i 0.1
     own=$groups/cricket
     [ $driver = cgroupfs ] || own=$groups/cricket.slice
     ok 'it is in a cgroup of its own' test -d $own

@@ -16,7 +16,6 @@ upstream_digest=9700f9a2f5bf2c45f2f605a0bd3bce7cf37420ec9d3ed50ac2758413308766bf
 
 # Specs that are not run: a regular expression over their full names, and why.
 skip=(
-    'listing .*stats=cricket does not count what containers use yet'
     'UserNamespaces=cricket does not make user namespaces yet'
     'AppArmor=needs a host with AppArmor'
 )

@@ -53,6 +53,10 @@ struct scenario {
 const struct scenario *scenario_at(size_t i); /* NULL behind the last */
 const struct scenario *scenario_find(const char *name);
 
+/* What `pull` pulls: large layers, many layers, many files. */
+enum { PULL_IMAGES = 3 };
+extern const char *const pull_images[PULL_IMAGES];
+
 extern const struct scenario scenario_rpc, scenario_pod, scenario_container, scenario_start, scenario_exec,
     scenario_density, scenario_pull, scenario_stream, scenario_restart, scenario_churn, scenario_soak,
     scenario_floor;

@@ -5,6 +5,8 @@
 int floor_kernel(struct bench *b, unsigned n,
                  struct err *err) must_check;                           /* spawn, network namespace, overlay */
 int floor_cni(struct bench *b, unsigned n, struct err *err) must_check; /* the plugins of --cni-conf */
+int floor_image(struct bench *b, unsigned n,
+                struct err *err) must_check;                            /* the images of `pull`; not if quick */
 int floor_oci(struct bench *b, unsigned n, struct err *err) must_check; /* --oci-runtime on a bundle */
 
 /* A network namespace that a bind mount on the file pins, made by a child; and its end. */

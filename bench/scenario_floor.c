@@ -8,7 +8,7 @@ static int run(struct bench *b, struct err *err)
     static const struct {
         const char *name;
         int (*measure)(struct bench *b, unsigned n, struct err *err);
-    } parts[] = {{"kernel", floor_kernel}, {"CNI", floor_cni}, {"OCI", floor_oci}};
+    } parts[] = {{"kernel", floor_kernel}, {"CNI", floor_cni}, {"OCI", floor_oci}, {"images", floor_image}};
     cleanup_free char *dir = mem_printf("%s/floor", b->work);
     int rc = dir_make(dir, 0755, err);
 

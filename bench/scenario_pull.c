@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const images[] = {"large", "many", "small"};
+const char *const pull_images[PULL_IMAGES] = {"large", "many", "small"};
 
 enum { PING_EVERY_MS = 10, GONE_AFTER_S = 30, SLACK_KIB = 1024 };
 
@@ -115,8 +115,8 @@ static int run(struct bench *b, struct err *err)
     if (!b->registry)
         return err_set(err, GRPC_INVALID_ARGUMENT, 0,
                        "give --registry HOST:PORT/PREFIX with the images large:1, many:1, small:1");
-    for (size_t i = 0; !rc && i < countof(images); i++)
-        rc = pull_one(b, images[i], err);
+    for (size_t i = 0; !rc && i < PULL_IMAGES; i++)
+        rc = pull_one(b, pull_images[i], err);
     struct series *pings = series_get(&b->results, "ms", "Version during pull");
     if (pings->n)
         series_add(series_get(&b->results, "ms", "Version during pull, p99"), series_quantile(pings, 0.99));

@@ -10,18 +10,39 @@
 /* A flood must not keep other containers waiting: after this much the others get their turn. */
 enum { BYTES_A_TURN = 4 * KEEPER_MSG_MAX };
 
+/* A keeper that was killed in the middle of a write has left a part of a line, to which the next one would be added. */
+static void cut_unfinished_line(const char *path, int fd)
+{
+    static char tail[CRI_LOG_HEAD_LEN + CRI_LOG_TEXT_MAX + 1];
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+        return;
+    int in = open(path, O_RDONLY | O_CLOEXEC);
+    off_t from = st.st_size > (off_t)sizeof(tail) ? st.st_size - (off_t)sizeof(tail) : 0;
+    ssize_t n = in < 0 ? -1 : pread(in, tail, sizeof(tail), from);
+    if (in >= 0)
+        close(in);
+    if (n != st.st_size - from || tail[n - 1] == '\n')
+        return;
+    const char *end = memrchr(tail, '\n', (size_t)n);
+    if (end || from == 0) /* else it is no log of ours */
+        (void)!ftruncate(fd, from + (end ? end + 1 - tail : 0));
+}
+
 int log_open(const char *path, bool *ret_new)
 {
     /* the mode and flags of containerd's logs; the kubelet's umask is not ours, so the mode is what it says */
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 
+    *ret_new = fd >= 0;
     if (fd >= 0) {
-        *ret_new = true;
         fchmod(fd, 0640);
         return fd;
     }
-    *ret_new = false;
-    return errno == EEXIST ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+    if (errno == EEXIST && (fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)) >= 0)
+        cut_unfinished_line(path, fd);
+    return fd;
 }
 
 /* Where the text of what was written ends, so that a torn last line can be cut off: a log holds whole lines only. */

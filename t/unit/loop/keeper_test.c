@@ -268,6 +268,13 @@ static bool all_is_written(void)
     return log.len >= strlen(end) && memcmp(log.data + log.len - strlen(end), end, strlen(end)) == 0;
 }
 
+static bool first_is_written(void)
+{
+    cleanup_buf struct buf log = read_file(in_dir("web.log"));
+
+    return log.data && strstr(log.data, " F first\n");
+}
+
 static void test_keeper_killed(void **state)
 {
     (void)state;
@@ -301,6 +308,39 @@ static void test_keeper_killed(void **state)
     assert_true(jumps <= 1);
     assert_non_null(strstr(text.data, "last\n"));
     finish_keeper();
+}
+
+static void add_to(const char *path, const char *text)
+{
+    cleanup_close int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+/* What a keeper leaves that is killed while the kernel copies its line: in its head, in its text. */
+static void killed_in_a_line(const char *torn)
+{
+    run("web", "echo first; read x < $0.go; echo second; exit 0");
+    until(first_is_written);
+    kill(pod.process, SIGKILL);
+    until(heard_lost);
+    add_to(in_dir("web.log"), torn);
+    restart_keeper();
+    go("web");
+    until(heard_exit);
+    assert_log(in_dir("web.log"), "stdout", "first\nsecond\n"); /* checks that no line is torn */
+    finish_keeper();
+}
+
+static void test_killed_in_a_head(void **state)
+{
+    (void)state;
+    killed_in_a_line("2026-11-26T20:1");
+}
+
+static void test_killed_in_a_text(void **state)
+{
+    (void)state;
+    killed_in_a_line("2026-11-26T20:15:02.123456789Z stdout F half a li");
 }
 
 static void test_container_ends_without_keeper(void **state)
@@ -635,6 +675,8 @@ static int run_group(void)
         cmocka_unit_test_setup(test_reconnect, setup),
         cmocka_unit_test_setup(test_exit_with_open_output, setup),
         cmocka_unit_test_setup(test_keeper_killed, setup),
+        cmocka_unit_test_setup(test_killed_in_a_head, setup),
+        cmocka_unit_test_setup(test_killed_in_a_text, setup),
         cmocka_unit_test_setup(test_container_ends_without_keeper, setup),
         cmocka_unit_test_setup(test_parent_outlives_command, setup),
         cmocka_unit_test_setup(test_commands_run_outside_of_the_pod, make_pod),

@@ -25,17 +25,18 @@ static void stdio_close(struct stdio *io)
             close(io->fds[i]);
 }
 
-/* Nothing is left of a create that failed: neither descriptors, nor a socket, nor a log that it began. */
+/* Nothing is left of a create that failed when the daemon hears of it: neither descriptors, nor a socket, nor a log that it began. */
 static void create_failed(struct container *c, int grpc, const char *why)
 {
+    uint32_t seq = c->seq;
     struct stat st;
 
-    send_reply(c->seq, grpc, why);
     if (c->console_path[0])
         unlink(c->console_path);
     if (c->log_is_new && fstat(c->log_fd, &st) == 0 && st.st_size == 0)
         unlink(c->log_path);
     container_free(c);
+    send_reply(seq, grpc, why);
 }
 
 static void create_failed_errno(struct container *c, const char *what, const char *object)

@@ -170,10 +170,5 @@ void handle_exec(struct rpc *rpc)
     r->out = req->stdout;
     r->err = req->stderr;
     r->tty = req->tty;
-    if (streaming_url(rpc->daemon->streaming, r, &reply.url, &err) < 0) {
-        rpc_fail(rpc, &err);
-        return;
-    }
-    rpc_reply(rpc, &reply.base);
-    free(reply.url);
+    streaming_reply(rpc, r, &reply.base, &reply.url);
 }

@@ -33,12 +33,8 @@ void handle_port_forward(struct rpc *rpc)
     const struct pod *pod = NULL;
     struct err err;
 
-    if (check(rpc, req, &pod, &err) < 0 ||
-        streaming_url(rpc->daemon->streaming, stream_request_new(&port_forward_kind, pod->id), &reply.url,
-                      &err) < 0) {
+    if (check(rpc, req, &pod, &err) < 0)
         rpc_fail(rpc, &err);
-        return;
-    }
-    rpc_reply(rpc, &reply.base);
-    free(reply.url);
+    else
+        streaming_reply(rpc, stream_request_new(&port_forward_kind, pod->id), &reply.base, &reply.url);
 }

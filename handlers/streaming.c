@@ -72,7 +72,7 @@ static char *url_of(const struct streaming *s, const char *kind, const char *tok
                       v6 ? "]" : "", http_server_port(s->server), kind, token);
 }
 
-int streaming_url(struct streaming *s, struct stream_request *request, char **ret_url, struct err *err)
+static int keep_request(struct streaming *s, struct stream_request *request, char **ret_url, struct err *err)
 {
     char token[STREAM_TOKEN_SIZE];
     int r = s->stopping ? err_set(err, GRPC_UNAVAILABLE, 0, "cricket is shutting down: try again")
@@ -86,6 +86,18 @@ int streaming_url(struct streaming *s, struct stream_request *request, char **re
         timer_start(&s->expiry, s->daemon->loop, STREAM_TOKEN_S, on_expiry, s);
     *ret_url = url_of(s, request->kind->path, token);
     return 0;
+}
+
+void streaming_reply(struct rpc *rpc, struct stream_request *request, ProtobufCMessage *reply, char **url)
+{
+    struct err err;
+
+    if (keep_request(rpc->daemon->streaming, request, url, &err) < 0) {
+        rpc_fail(rpc, &err);
+        return;
+    }
+    rpc_reply(rpc, reply);
+    free(*url);
 }
 
 /* ---- HTTP ---------------------------------------------------------------------------------------------------------- */

@@ -2,12 +2,12 @@
  * The streaming server: Exec, Attach and PortForward answer with a URL, whose token is good for one connection within a minute;
  * the client comes there over HTTP/1.1 and upgrades to SPDY/3.1 or WebSocket. From then on it is a session.
  *
- *   RPC -- streaming_url() --> token -- request with it --> upgraded -- kind->open() --> session -- stream_session_done()
- *                                \-- a minute --> gone
+ *   RPC -- streaming_reply() --> token -- request with it --> upgraded -- kind->open() --> session -- stream_session_done()
+ *                                  \-- a minute --> gone
  */
 #pragma once
 #include "core/err.h"
-#include "handlers/daemon.h"
+#include "handlers/rpc.h"
 #include "loop/stream_conn.h"
 #include "proto/stream_protocol.h"
 #include <stdbool.h>
@@ -54,9 +54,9 @@ void streaming_stop(struct streaming *s);
 bool streaming_idle(const struct streaming *s); /* no session is left */
 void streaming_free(struct streaming *s);       /* drops what is left; NULL is fine */
 
-/* Keeps the request (taken, also on an error) and gives the URL, which the caller frees. RESOURCE_EXHAUSTED: too many wait. */
-int streaming_url(struct streaming *s, struct stream_request *request, char **ret_url,
-                  struct err *err) must_check;
+/* Keeps the request (taken) and ends the call: by the reply, in which *url becomes the request's, or by an error; RESOURCE_EXHAUSTED:
+ * too many wait. */
+void streaming_reply(struct rpc *rpc, struct stream_request *request, ProtobufCMessage *reply, char **url);
 
 /* Part of every session. */
 struct stream_session {

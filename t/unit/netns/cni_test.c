@@ -17,8 +17,8 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "t/unit/loop/one_completion.h"
 
-static struct loop *loop;
 static struct cni *cni;
 static char base[64], conf_dir[96], cache_dir[96], fake_dir[96], netns_dir[96], netns[112];
 static char *bin_dirs[] = {fake_dir, "/usr/lib/cni", NULL};
@@ -27,35 +27,7 @@ static struct cni_attach pod;
 
 /* ---- one completion ------------------------------------------------------------------------------------------------ */
 
-static int calls;
-static struct err got;
 static char addresses[256];
-
-static void on_limit(void *data)
-{
-    (void)data;
-    fail_msg("no completion within the limit");
-}
-
-static void wait_for_it(void)
-{
-    struct timer limit = {0};
-
-    assert_int_equal(calls, 0); /* a start function never completes before it returns */
-    timer_start(&limit, loop, 30, on_limit, NULL);
-    loop_run(loop);
-    timer_stop(&limit);
-    assert_int_equal(calls, 1);
-    calls = 0;
-}
-
-static void on_done(void *data, const struct err *err)
-{
-    (void)data;
-    got = err ? *err : (struct err){0};
-    calls++;
-    loop_stop(loop);
-}
 
 static void on_result(void *data, const struct cni_result *r, const struct err *err)
 {

@@ -16,7 +16,7 @@ static void on_counters(void *data, struct netns_counters *list, const struct er
     assert_ptr_equal(data, &counters);
     assert_true(err ? !list : list != NULL);
     counters = list;
-    completed(err);
+    on_done(NULL, err);
 }
 
 static void ask(const char *const *paths, size_t n)
@@ -43,9 +43,8 @@ static int make_veth(void *arg, int out_fd, struct err *err)
 
 static void on_ran(void *data, struct buf *out, const struct err *err)
 {
-    (void)data;
     (void)out;
-    completed(err);
+    on_done(data, err);
 }
 
 static void whose_they_are(void **state)

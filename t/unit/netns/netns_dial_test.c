@@ -24,7 +24,7 @@ static void on_sockets(void *data, struct netns_socket_pair *sockets, size_t n, 
     assert_true(err ? n == 0 : n > 0);
     memcpy(pairs, sockets, n * sizeof(pairs[0]));
     pairs_n = n;
-    completed(err);
+    on_done(NULL, err);
 }
 
 static void ask(const char *path, size_t n)

@@ -16,8 +16,8 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "t/unit/loop/one_completion.h"
 
-static struct loop *loop;
 static char base[64]; /* of this test; must be empty after each */
 static struct netns_spec spec;
 static char dir[96], shm[96], net_pin[112];
@@ -25,35 +25,7 @@ static struct kv_list sysctls;
 
 /* ---- the wait for one completion ----------------------------------------------------------------------------------- */
 
-static int calls;
-static struct err got;
 static struct buf output;
-
-static void on_limit(void *data)
-{
-    (void)data;
-    fail_msg("no completion within the limit");
-}
-
-static void wait_for_it(void)
-{
-    struct timer limit = {0};
-
-    assert_int_equal(calls, 0); /* a start function never completes before it returns */
-    timer_start(&limit, loop, 20, on_limit, NULL);
-    loop_run(loop);
-    timer_stop(&limit);
-    assert_int_equal(calls, 1);
-    calls = 0;
-}
-
-static void on_done(void *data, const struct err *err)
-{
-    (void)data;
-    got = err ? *err : (struct err){0};
-    calls++;
-    loop_stop(loop);
-}
 
 static void on_ran_test(void *data, struct buf *out, const struct err *err)
 {

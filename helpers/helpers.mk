@@ -29,8 +29,12 @@ $(BUILD)/cricket-enter: $(SRC_ENTER) $(HDR_ENTER) helpers/helpers.mk
 	@mkdir -p $(@D)
 	$(STATIC_CC) -o $@ $(SRC_ENTER)
 
-$(BUILD)/cricket-unpack: $(call obj,$(SRC_UNPACK)) $(BUILD)/libcore.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ -larchive -lzstd -lz -lcrypto -lseccomp -lcap-ng $(ISAL_LIBS)
+# Started once a layer: the few functions that it needs are linked in, since to find, map and relocate the 20 libraries that
+# libarchive's package asks for (ICU and libstdc++ among them) takes longer than a small layer. isa-l comes as a library only.
+UNPACK_LIBS := $(patsubst %,-l:lib%.a,archive zstd crypto seccomp cap-ng)
+$(BUILD)/cricket-unpack: $(call obj,$(SRC_UNPACK)) $(BUILD)/libcore.a helpers/helpers.mk
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter-out %.mk,$^) $(UNPACK_LIBS) $(or $(ISAL_LIBS),-l:libz.a)
 $(BUILD)/helpers/unpack_decoders.o: CPPFLAGS_ALL += $(if $(ISAL_LIBS),-DHAVE_ISAL)
 $(BUILD)/t/unit/loop/unpack_test: | $(BUILD)/cricket-unpack
 

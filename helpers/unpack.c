@@ -129,7 +129,7 @@ static int run(int argc, char **argv, struct unpack_result *ret_result, struct e
     if (rc < 0 || (rc = open_places(&o, &dir, &implied, err)) < 0)
         return rc;
     struct tar_job j = {.limits = o.limits, .plain = o.plain};
-    j.input = input_new(STDIN_FILENO, &o.limits); /* before the chroot: OpenSSL reads its configuration now */
+    j.input = input_new(STDIN_FILENO, &o.limits);
     j.tree = tree_new(dir, o.plain);
     rc = sandbox_enter(dir, o.plain, err);
     if (rc == 0)

@@ -1,6 +1,7 @@
 #include "handlers/daemon.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/schedule.h"
 #include "handlers/methods.h"
 #include "handlers/recover.h"
 #include "handlers/rpc.h"
@@ -373,5 +374,6 @@ int main(int argc, char **argv)
         fputs("cricketd: needs root: it makes namespaces, mounts and cgroups\n", stderr);
         return 1;
     }
+    schedule_promptly();
     return run_daemon(&o);
 }

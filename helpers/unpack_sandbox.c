@@ -1,4 +1,5 @@
 #include "helpers/unpack_sandbox.h"
+#include "core/schedule.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -31,9 +32,6 @@ static void limit(int resource, rlim_t value)
     (void)setrlimit(resource, &want); /* lowering is never refused */
 }
 
-/* The layers of a pull take every processor there is: the pods of the node, and the daemon's answers, come first. */
-enum { NICE = 5 };
-
 void sandbox_limits(void)
 {
     iconv_t loaded;
@@ -43,7 +41,7 @@ void sandbox_limits(void)
     limit(RLIMIT_NOFILE, FILES_MAX);
     if (!SANITIZED)
         limit(RLIMIT_DATA, DATA_MAX);
-    (void)setpriority(PRIO_PROCESS, 0, NICE);
+    schedule_in_background(); /* the layers of a pull take every processor there is: answers come first */
     umask(0);
     /* libarchive asks for this conversion; after the chroot, libc would look for its tables in the layer */
     loaded = iconv_open("ANSI_X3.4-1968", "UTF-8");

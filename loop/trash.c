@@ -1,6 +1,7 @@
 #include "loop/trash.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/schedule.h"
 #include "core/tree.h"
 #include "loop/child.h"
 
@@ -33,6 +34,7 @@ static int remove_trees(void *arg, int out_fd)
     int failed = 0;
 
     (void)out_fd;
+    schedule_in_background();
     for (size_t i = 0; j->paths[i]; i++)
         if (tree_remove(j->paths[i], &err) < 0 && !failed++)
             dprintf(STDERR_FILENO, "%s\n", err.msg);

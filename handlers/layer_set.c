@@ -35,6 +35,15 @@ static void fail(struct layer_set *s, const struct err *err)
     stop_others(s);
 }
 
+static void on_unpacked(void *data)
+{
+    struct layer_job *j = data;
+
+    j->unpacked = true;
+    j->set->unpacking--;
+    start_more(j->set);
+}
+
 static void on_fetched(void *data, bool shared, uint64_t bytes, const struct err *err)
 {
     struct layer_job *j = data;
@@ -42,6 +51,7 @@ static void on_fetched(void *data, bool shared, uint64_t bytes, const struct err
 
     j->fetch = NULL;
     s->running--;
+    s->unpacking -= !j->unpacked;
     s->bytes += bytes;
     if (err)
         fail(s, err);
@@ -53,11 +63,13 @@ static void on_fetched(void *data, bool shared, uint64_t bytes, const struct err
     maybe_done(s);
 }
 
+static const struct layer_fetch_events fetch_events = {on_unpacked, on_fetched};
+
 static void start_more(struct layer_set *s)
 {
     struct err err;
 
-    while (!s->err.grpc && s->next < s->n && s->running < (size_t)s->parallel) {
+    while (!s->err.grpc && s->next < s->n && s->unpacking < (size_t)s->parallel) {
         size_t i = s->next++;
         struct layer_job *j = &s->jobs[i];
         struct layer_source source = {.digest = j->digest, .size = j->size, .fd = -1};
@@ -66,10 +78,12 @@ static void start_more(struct layer_set *s)
             continue;
         }
         if (s->open_source(s->data, i, &source, &err) < 0 ||
-            layer_fetch(s->layers, j->layer, &source, on_fetched, j, &j->fetch, &err) < 0)
+            layer_fetch(s->layers, j->layer, &source, &fetch_events, j, &j->fetch, &err) < 0) {
             fail(s, &err);
-        else
+        } else {
             s->running++;
+            s->unpacking++;
+        }
     }
 }
 

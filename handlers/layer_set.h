@@ -11,11 +11,12 @@ struct layer_job {
     char *digest;        /* of the blob; NULL: not known */
     uint64_t size;
     struct layer_fetch *fetch; /* while it runs */
+    bool unpacked;             /* and waits for the disk */
 };
 
 struct layer_set {
     struct layers *layers;
-    int parallel; /* at most so many at once */
+    int parallel; /* at most so many are fetched and unpacked at once; those that wait for the disk do not count */
     struct layer_job *jobs;
     size_t n, cap;
 
@@ -24,9 +25,9 @@ struct layer_set {
     void (*on_done)(void *data, const struct err *err); /* err NULL: every layer is ready */
     void *data;
 
-    size_t next, running;
-    size_t fetched, shared; /* shared: was there, or another fetch brought it */
-    uint64_t bytes;         /* compressed, moved for this set */
+    size_t next, running, unpacking; /* the latter are among the former */
+    size_t fetched, shared;          /* shared: was there, or another fetch brought it */
+    uint64_t bytes;                  /* compressed, moved for this set */
     struct err err;
     struct timer soon;
 };

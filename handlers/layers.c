@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "handlers/daemon.h"
+#include "loop/disk_sync.h"
 #include "loop/trash.h"
 #include "loop/unpack.h"
 
@@ -17,6 +18,7 @@ static const char kind[] = "layer";
 struct layers {
     struct daemon *daemon;
     struct trash *trash;
+    struct syncer *syncer;
     char *dir;
     char *unpack; /* path of cricket-unpack */
     struct layer *all;
@@ -24,24 +26,28 @@ struct layers {
 };
 
 /*
- * Two things end, in either order, before a fetch is done: the transfer and the unpacker. The first that fails cancels the
- * other and has the last word.
+ *   moving, unpacking --- both have ended ---> syncing -----> in place
+ *        \                                        \
+ *         '- error, cancel: the other is cancelled  '- error; cancel: the round goes on without it
+ *
+ * The transfer and the unpacker end in either order. The first that fails cancels the other and has the last word.
  */
 struct layer_fetch {
     struct layers *layers;
     struct layer *layer;
     struct layer_fetch *next;
     bool waiting; /* for another fetch of the same layer */
-    bool cancelled, moving, unpacking;
+    bool cancelled, moving, unpacking, synced;
     struct layer_source source;
     char *digest;
     char *tmp;
     struct registry_request *request;
     struct unpack *unpack;
+    struct sync_writer *writer; /* from before the first byte */
     struct unpack_result result;
     struct timer soon;
     struct err err;
-    layer_fetched_fn *on_done;
+    const struct layer_fetch_events *ev;
     void *data;
 };
 
@@ -52,6 +58,7 @@ struct layers *layers_new(struct daemon *d)
     ls->daemon = d;
     ls->trash = trash_new(d->loop);
     ls->dir = mem_printf("%s/layers", d->config.root);
+    ls->syncer = syncer_new(d->loop, ls->dir);
     ls->unpack = mem_strdup(d->unpack_path);
     return ls;
 }
@@ -67,6 +74,7 @@ void layers_free(struct layers *ls)
         free(l);
     }
     trash_free(ls->trash);
+    syncer_free(ls->syncer);
     free(ls->dir);
     free(ls->unpack);
     free(ls);
@@ -158,7 +166,7 @@ void layers_usage(const struct layers *ls, uint64_t *ret_bytes, uint64_t *ret_in
 
 bool layers_settled(const struct layers *ls)
 {
-    return trash_is_empty(ls->trash) && !ls->fetches;
+    return trash_is_empty(ls->trash) && !ls->fetches && syncer_is_idle(ls->syncer);
 }
 
 /* ---- start ---- */
@@ -253,6 +261,7 @@ static void fetch_forget(struct layer_fetch *f)
             break;
         }
     timer_stop(&f->soon);
+    sync_leave(f->writer);
     if (f->source.fd >= 0)
         close(f->source.fd);
     free(f->digest);
@@ -262,12 +271,12 @@ static void fetch_forget(struct layer_fetch *f)
 
 static void fetch_end(struct layer_fetch *f, bool shared, const struct err *err)
 {
-    layer_fetched_fn *fn = f->on_done;
+    const struct layer_fetch_events *ev = f->ev;
     void *data = f->data;
     uint64_t bytes = shared ? 0 : f->result.compressed;
 
     fetch_forget(f);
-    fn(data, shared, bytes, err);
+    ev->on_done(data, shared, bytes, err);
 }
 
 /* The turn after another's fetch ended, or the waiting one was cancelled. */
@@ -313,6 +322,8 @@ static int put_in_place(struct layer_fetch *f, struct err *err)
     return store_put(f->layers->daemon->store, kind, l->diff_id, json, NULL, 0, err);
 }
 
+static void on_synced(void *data, const struct err *err);
+
 static void fetch_over(struct layer_fetch *f)
 {
     struct layers *ls = f->layers;
@@ -321,6 +332,11 @@ static void fetch_over(struct layer_fetch *f)
 
     if (f->moving || f->unpacking)
         return;
+    if (f->err.grpc == GRPC_OK && !f->synced) {
+        sync_wait(f->writer, on_synced, f);
+        f->ev->on_unpacked(f->data);
+        return;
+    }
     if (f->err.grpc == GRPC_OK && put_in_place(f, &f->err) < 0)
         layers_discard(ls, l->dir);
     err = f->err;
@@ -331,6 +347,24 @@ static void fetch_over(struct layer_fetch *f)
     }
     wake_waiting(ls, l);
     fetch_end(f, false, err.grpc ? &err : NULL);
+}
+
+static void on_synced(void *data, const struct err *err)
+{
+    struct layer_fetch *f = data;
+
+    f->synced = true;
+    if (err && f->err.grpc == GRPC_OK) {
+        f->err = *err;
+        err_wrap(&f->err, "layer %s", f->layer->diff_id);
+    }
+    fetch_over(f);
+}
+
+/* The turn after it was cancelled while it waited for the disk. */
+static void sync_given_up(void *data)
+{
+    fetch_over(data);
 }
 
 static void on_unpacked(void *data, const struct unpack_result *result, const struct err *err)
@@ -397,8 +431,8 @@ static int fetch_begin(struct layer_fetch *f, struct err *err)
                                .diff_id = f->layer->diff_id,
                                .size = f->source.size,
                                .input_fd = f->source.session ? -1 : f->source.fd};
-    int r = unpack_start(f->layers->daemon->loop, &spec, on_unpacked, f, &f->unpack, err);
-    if (r < 0)
+    int r = sync_join(f->layers->syncer, &f->writer, err);
+    if (r < 0 || (r = unpack_start(f->layers->daemon->loop, &spec, on_unpacked, f, &f->unpack, err)) < 0)
         return r;
     f->unpacking = true;
     f->layer->state = LAYER_FETCHING;
@@ -410,12 +444,13 @@ static int fetch_begin(struct layer_fetch *f, struct err *err)
 }
 
 int layer_fetch(struct layers *ls, struct layer *l, const struct layer_source *source,
-                layer_fetched_fn *on_done, void *data, struct layer_fetch **ret_fetch, struct err *err)
+                const struct layer_fetch_events *ev, void *data, struct layer_fetch **ret_fetch,
+                struct err *err)
 {
     struct layer_fetch *f = mem_new(struct layer_fetch);
     int r = 0;
 
-    *f = (struct layer_fetch){.layers = ls, .layer = l, .source = *source, .on_done = on_done, .data = data};
+    *f = (struct layer_fetch){.layers = ls, .layer = l, .source = *source, .ev = ev, .data = data};
     f->digest = mem_strdup(source->digest);
     if (source->session)
         f->source.fd = -1;
@@ -448,4 +483,6 @@ void layer_fetch_cancel(struct layer_fetch *f)
         registry_cancel(f->request);
     if (f->unpacking)
         unpack_cancel(f->unpack);
+    if (!f->moving && !f->unpacking) /* it waits for the disk, others with it */
+        timer_start(&f->soon, f->layers->daemon->loop, 0, sync_given_up, f);
 }

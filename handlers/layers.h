@@ -2,11 +2,14 @@
  * The layers on disk: ROOT/layers/<hex of the diff ID>, each a directory that images share, with a row "layer" in the store
  * (its bytes and files, so that nobody walks it). A layer that nobody holds is removed.
  *
- *            layer_hold              layer_fetch            unpacked, verified, renamed
+ *            layer_hold              layer_fetch            unpacked, verified, on disk, renamed
  *   (none) -----------> absent ------------------> fetching -----------------------------> ready
  *      ^                  |  ^     an error, cancel   |                                      |
  *      |  layer_release   |  '------------------------'                                      |
  *      '------------------'<-----------------------------------------------------------------'
+ *
+ * A layer has its name only after a sync that began after its last byte was written: after a power cut it is whole or absent.
+ * Layers wait for that together (loop/disk_sync.h).
  *
  * Two fetches of one layer share the transfer: the second waits for the first, and does it itself when the first failed.
  */
@@ -50,12 +53,16 @@ struct layer_source {
     uint64_t size;                    /* its bytes; 0: not known */
     int fd;                           /* the file; taken over by layer_fetch(), also on error */
 };
-typedef void layer_fetched_fn(void *data, bool shared, uint64_t bytes,
-                              const struct err *err); /* compressed bytes moved */
+struct layer_fetch_events {
+    /* At most once, and before on_done: it is unpacked, and what is left is to wait for the disk. */
+    void (*on_unpacked)(void *data);
+    /* Once, later. bytes: compressed, moved for this fetch. */
+    void (*on_done)(void *data, bool shared, uint64_t bytes, const struct err *err);
+};
 
-/* The caller holds the layer, which is not ready. on_done comes once, later. */
+/* The caller holds the layer, which is not ready. */
 int layer_fetch(struct layers *ls, struct layer *l, const struct layer_source *source,
-                layer_fetched_fn *on_done, void *data, struct layer_fetch **ret_fetch,
+                const struct layer_fetch_events *ev, void *data, struct layer_fetch **ret_fetch,
                 struct err *err) must_check;
 void layer_fetch_cancel(struct layer_fetch *f); /* on_done still comes */
 

@@ -39,5 +39,5 @@ $(BUILD)/helpers/unpack_decoders.o: CPPFLAGS_ALL += $(if $(ISAL_LIBS),-DHAVE_ISA
 $(BUILD)/t/unit/loop/unpack_test: | $(BUILD)/cricket-unpack
 
 $(patsubst %,$(BUILD)/t/unit/loop/%_test,keeper keeper_attach keeper_slow_client keeper_stdin): | $(BUILD)/cricket-keeper
-$(BUILD)/t/unit/handlers/images_test: | $(BUILD)/cricket-unpack
+$(patsubst %,$(BUILD)/t/unit/handlers/%_test,images layer_sync): | $(BUILD)/cricket-unpack
 $(BUILD)/t/unit/loop/enter_test: | $(BUILD)/cricket-enter

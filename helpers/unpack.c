@@ -1,7 +1,7 @@
 /*
  * cricket-unpack [--plain] [--max-files N] [--max-bytes N] [--max-path N] DIR < LAYER
  *
- * Fills the empty directory DIR with the layer on standard input, from inside a sandbox, syncs it, and writes one line to
+ * Fills the empty directory DIR with the layer on standard input, from inside a sandbox, and writes one line to
  * standard output (core/unpack_result.h). Directories that the layer implies are listed in DIR.implied.
  * Exit status: 0, or 1 with an "error" line. What it leaves after an error is for the caller to remove.
  */
@@ -101,7 +101,7 @@ static int write_implied(int fd, const char *text, size_t n, struct err *err)
     return 0;
 }
 
-static int finish(struct tar_job *j, int dir, int implied, struct unpack_result *ret_result, struct err *err)
+static int finish(struct tar_job *j, int implied, struct unpack_result *ret_result, struct err *err)
 {
     struct unpack_result r = {.files = j->files, .unpacked_bytes = j->bytes};
     const char *text;
@@ -110,12 +110,8 @@ static int finish(struct tar_job *j, int dir, int implied, struct unpack_result 
 
     if (rc < 0 || (rc = tree_finish(j->tree, &text, &bytes, &r.implied, err)) < 0)
         return rc;
-    if (!j->plain) {
-        if ((rc = write_implied(implied, text, bytes, err)) < 0)
-            return rc;
-        if (syncfs(dir) < 0)
-            return err_sys(err, errno, "sync the layer to disk");
-    }
+    if (!j->plain && (rc = write_implied(implied, text, bytes, err)) < 0)
+        return rc;
     r.compressed = j->input->raw_bytes;
     *ret_result = r;
     return 0;
@@ -135,7 +131,7 @@ static int run(int argc, char **argv, struct unpack_result *ret_result, struct e
     if (rc == 0)
         rc = tar_unpack(&j, err);
     if (rc == 0)
-        rc = finish(&j, dir, implied, ret_result, err);
+        rc = finish(&j, implied, ret_result, err);
     tree_free(j.tree);
     input_free(j.input);
     return rc;

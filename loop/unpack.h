@@ -1,7 +1,7 @@
 /*
  * Turns a compressed layer into a directory: the daemon's side of the helper cricket-unpack, which does all the work in
  * a sandbox of its own (helpers/unpack.h). The bytes are fed by unpack_write() as they come from the network, or the
- * helper reads them from a file.
+ * helper reads them from a file. Nothing is synced: that is for many layers at once (loop/disk_sync.h).
  *
  *   unpack_start   unpack_write ... unpack_eof      the helper ends     digests right
  *  ------------> fed ------------------------> draining ------------> checked ----------> on_done, no error
@@ -39,11 +39,11 @@ struct unpack_spec {
     int input_fd; /* >= 0: the helper reads this file, the caller may close it after unpack_start(); -1: unpack_write() */
     struct unpack_limits limits;
     /* For image import: directories, regular files, hard links and symbolic links as they are, owned by us, without
-     * whiteouts, xattrs and devices, and not synced. Who reads them must open with RESOLVE_BENEATH: links lead anywhere. */
+     * whiteouts, xattrs and devices. Who reads them must open with RESOLVE_BENEATH: links lead anywhere. */
     bool plain_archive;
 };
 
-/* err NULL: the directory is whole, synced to disk, and the caller's. Else there is no directory. Errors: DATA_LOSS for a
+/* err NULL: the directory is whole, and the caller's. Else there is no directory. Errors: DATA_LOSS for a
  * digest, size or archive that is wrong, RESOURCE_EXHAUSTED for a full disk or a limit, CANCELLED. */
 typedef void unpack_done_fn(void *data, const struct unpack_result *result, const struct err *err);
 

@@ -130,18 +130,7 @@ static char *read_list(const char *name, size_t *ret_size)
     return steal_ptr(&text);
 }
 
-/* On disk before the list goes: after a power cut the work is done again. */
-static int list_done(const char *layer, const char *name, struct err *err)
-{
-    cleanup_close int fd = open(layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0 || syncfs(fd) < 0)
-        return err_sys(err, errno, "sync layer %s", layer);
-    if (unlink(name) < 0 && errno != ENOENT)
-        return err_sys(err, errno, "remove %s", name);
-    return 0;
-}
-
+/* 1: it has a list. */
 static int fix_layer(const char *const *layers, size_t at, struct err *err)
 {
     cleanup_free char *name = mem_printf("%s.implied", layers[at]);
@@ -155,7 +144,39 @@ static int fix_layer(const char *const *layers, size_t at, struct err *err)
         if (r < 0)
             return r;
     }
-    return list_done(layers[at], name, err);
+    return 1;
+}
+
+static int lists_remove(const char *const *layers, struct err *err)
+{
+    for (size_t i = 0; layers[i]; i++) {
+        cleanup_free char *name = mem_printf("%s.implied", layers[i]);
+        if (unlink(name) < 0 && errno != ENOENT)
+            return err_sys(err, errno, "remove %s", name);
+    }
+    return 0;
+}
+
+/* On disk before the lists go: after a power cut the work is done again. All layers are on one file system. */
+static int fix_all(const char *const *layers, struct err *err)
+{
+    cleanup_close int fd =
+        open(layers[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* hears of what fails from now on */
+    int lists = 0;
+
+    if (fd < 0)
+        return err_sys(err, errno, "open layer %s", layers[0]);
+    for (size_t i = 0; layers[i]; i++) {
+        int r = fix_layer(layers, i, err);
+        if (r < 0)
+            return r;
+        lists += r;
+    }
+    if (lists == 0)
+        return 0;
+    if (syncfs(fd) < 0)
+        return err_sys(err, errno, "sync layer %s", layers[0]);
+    return lists_remove(layers, err);
 }
 
 static int run(void *arg, int out_fd)
@@ -164,13 +185,10 @@ static int run(void *arg, int out_fd)
     struct err err = {0};
 
     (void)out_fd;
-    for (size_t i = 0; layers[i]; i++) {
-        if (fix_layer(layers, i, &err) < 0) {
-            dprintf(STDERR_FILENO, "%s\n", err.msg);
-            return 1;
-        }
-    }
-    return 0;
+    if (!layers[0] || fix_all(layers, &err) == 0)
+        return 0;
+    dprintf(STDERR_FILENO, "%s\n", err.msg);
+    return 1;
 }
 
 static void on_child(void *data, struct child_result *result)

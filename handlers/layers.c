@@ -412,6 +412,7 @@ static size_t on_bytes(void *data, const void *p, size_t n)
     if (!f->unpack) /* it failed: the cancelled transfer may still bring some */
         return n;
     size_t took = unpack_write(f->unpack, p, n);
+    sync_wrote(f->writer, took);
     if (took < n)
         unpack_on_room(f->unpack, on_room, f);
     return took;

@@ -10,6 +10,8 @@
 /* What small layers need to come together; nothing beside the time that a large one takes. */
 #define GATHER_S .1
 
+enum { EARLY_BYTES = 2 << 20 }; /* compressed: some dozen MiB where files are small */
+
 enum stage { WRITING, GATHERING, IN_ROUND, TOLD };
 
 struct sync_writer {
@@ -33,7 +35,8 @@ struct syncer {
     struct sync_writer *writers; /* the latest first */
     struct round *round;         /* NULL: none runs */
     struct timer gather;
-    bool due; /* who gathers has waited long enough */
+    bool due;     /* who gathers has waited long enough */
+    size_t wrote; /* since a round began last */
 };
 
 static void round_over(struct syncer *s, const struct err *err);
@@ -121,6 +124,7 @@ static void round_begin(struct syncer *s)
         if (w->stage == GATHERING)
             w->stage = IN_ROUND;
     s->due = false;
+    s->wrote = 0;
     timer_stop(&s->gather);
     r->syncer = s;
     s->round = r;
@@ -185,6 +189,15 @@ int sync_join(struct syncer *s, struct sync_writer **ret_writer, struct err *err
     s->writers = w;
     *ret_writer = w;
     return 0;
+}
+
+void sync_wrote(struct sync_writer *w, size_t bytes)
+{
+    struct syncer *s = w->syncer;
+
+    s->wrote += bytes;
+    if (s->wrote >= EARLY_BYTES && !s->round && s->writers == w && !w->next)
+        round_begin(s);
 }
 
 void sync_wait(struct sync_writer *w, void (*on_done)(void *data, const struct err *err), void *data)

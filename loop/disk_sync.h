@@ -14,6 +14,7 @@
 #pragma once
 #include "core/err.h"
 #include "loop/loop.h"
+#include <stddef.h>
 
 struct syncer;
 struct sync_writer;
@@ -26,6 +27,11 @@ bool syncer_is_idle(const struct syncer *s); /* no child runs, nobody has joined
 
 /* Before the first byte is written, until sync_leave(). */
 int sync_join(struct syncer *s, struct sync_writer **ret_writer, struct err *err) must_check;
+/*
+ * So much has been given to whoever writes for it. Where it is the only writer, a round begins after each few MiB for that alone:
+ * the disk works while more comes, rather than when all has come. Several writers are busy enough with each other.
+ */
+void sync_wrote(struct sync_writer *w, size_t bytes);
 /* All is written. on_done comes once, later: err NULL means that a sync which began after this call has succeeded. */
 void sync_wait(struct sync_writer *w, void (*on_done)(void *data, const struct err *err), void *data);
 /* on_done does not come any more. Frees w; NULL is fine. */

@@ -198,6 +198,36 @@ static void a_failure_concerns_all_who_had_joined(void **state)
     sync_leave(c.writer);
 }
 
+static void one_that_writes_alone_is_synced_meanwhile(void **state)
+{
+    struct user a, b;
+    int one = 1, two = 2;
+
+    (void)state;
+    join(&a);
+    join(&b);
+    sync_wrote(a.writer, EARLY_BYTES);
+    sync_leave(b.writer);
+    assert_false(child_count()); /* not beside another */
+    sync_wrote(a.writer, 1);
+    turn_until(has_begun, &one);
+    turn_until(no_child, NULL);
+    sync_wrote(a.writer, EARLY_BYTES - 1);
+    assert_false(child_count()); /* too little since then */
+    sync_seam = SYNC_FAILS;
+    sync_seam_errno = EIO;
+    sync_wrote(a.writer, 1);
+    turn_until(has_begun, &two);
+    turn_until(no_child, NULL);
+    assert_int_equal(a.told, 0);
+    sync_seam = SYNC_REAL;
+    wait_for_disk(&a);
+    turn_until(is_told, &a);
+    assert_int_equal(a.told, 1);
+    assert_non_null(strstr(a.err.msg, strerror(EIO))); /* what the one in between said */
+    sync_leave(a.writer);
+}
+
 static void a_child_that_is_killed_is_a_failure(void **state)
 {
     struct user a;
@@ -284,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(does_not_wait_for_who_writes_long, setup, teardown),
         cmocka_unit_test_setup_teardown(who_comes_late_gets_the_next_round, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failure_concerns_all_who_had_joined, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_writes_alone_is_synced_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(a_child_that_is_killed_is_a_failure, setup, teardown),
         cmocka_unit_test_setup_teardown(leaves_at_any_stage, setup, teardown),
         cmocka_unit_test_setup_teardown(is_freed_while_a_round_runs, setup, teardown),

@@ -2,17 +2,16 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/schedule.h"
 #include "handlers/containers.h"
 #include "loop/child.h"
 
 #include <string.h>
-#include <sys/resource.h>
 
 enum {
     PAUSE_MIN_US = 10 * 1000 * 1000,
     PAUSE_FACTOR = 50,
     WALK_MS = 120 * 1000, /* all of one child */
-    NICE = 10,
 };
 
 struct writable_layers {
@@ -50,7 +49,7 @@ static int walk_all(void *arg, int out_fd)
 {
     const struct walk *w = arg;
 
-    (void)setpriority(PRIO_PROCESS, 0, NICE);
+    schedule_in_background();
     for (size_t i = 0; i < w->n; i++) {
         struct found f = {0};
         struct err err;

@@ -135,6 +135,18 @@ $c->leaks_nothing('clients that go away', sub {
     remove($id);
 });
 
+$c->leaks_nothing('a network that cannot be entered', sub {
+    my $lost = $c->run_pod($c->pod_config);
+    my $pin = "$c->{state}/pods/$lost/ns/net";
+    is((run('mount', '--bind', '/dev/null', $pin))[0], 0, 'a pin that is none');
+    my ($s) = @{$c->call('ListPodSandboxStats', {filter => {id => $lost}})->{stats}};
+    ok $s->{linux}{memory}, 'the rest is answered';
+    ok !$s->{linux}{network}{default_interface}, '... without counters';
+    is pod_stats($pod)->{linux}{network}{default_interface}{name}, 'eth0', '... and other pods have theirs';
+    run('umount', $pin);
+    $c->remove_pod($lost);
+});
+
 my $kept = container('sleep 100000');
 my $time = cpu($kept);
 $c->crash;

@@ -17,6 +17,7 @@ struct bench {
     const char *root;          /* the runtime's directory: disk figures are those of its file system */
     const char *state;
     const char *work;          /* a directory of ours: logs, mount sources; default "/tmp/cribench" */
+    const char *start_before;  /* a shell's words: what is done before start_command and not timed */
     const char *start_command; /* starts the daemon; a shell's words, ending in exec */
     const char *rows_command;  /* prints how many records the runtime keeps */
     const char *stream_client; /* see scenario_stream.c */

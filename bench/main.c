@@ -34,6 +34,7 @@ static const struct option_row rows[] = {
     ROW("root", TEXT, root, "the runtime's directory that survives a reboot"),
     ROW("state", TEXT, state, "the one that does not"),
     ROW("work", TEXT, work, "a directory for logs and mount sources"),
+    ROW("start-before", TEXT, start_before, "what the shell of --start-command does first; not timed"),
     ROW("start-command", TEXT, start_command, "starts the daemon: `restart` needs it"),
     ROW("rows-command", TEXT, rows_command, "prints the number of records that the runtime keeps"),
     ROW("stream-client", TEXT, stream_client, "measures a streaming URL: `stream` needs it"),

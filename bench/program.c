@@ -1,5 +1,6 @@
 #include "bench/program.h"
 #include "bench/conn.h"
+#include "core/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,19 +79,31 @@ int program_run(const char *const argv[], char *const envp[], const char *input,
                    SAID_MAX, text ? text : "");
 }
 
-int program_start(const char *words, pid_t *ret_pid, struct err *err)
+int program_prepare(const char *before, const char *words, pid_t *ret_pid, struct err *err)
 {
+    cleanup_free char *script = mem_printf("%s\nkill -STOP $$\n%s", before ? before : "", words);
+    siginfo_t how = {0};
     pid_t pid = fork();
 
     if (pid < 0)
         return err_sys(err, errno, "fork");
     if (pid == 0) {
         setsid();
-        execl("/bin/sh", "sh", "-c", words, (char *)NULL);
+        execl("/bin/sh", "sh", "-ec", script, (char *)NULL);
         _exit(127);
     }
+    while (waitid(P_PID, (id_t)pid, &how, WSTOPPED | WEXITED) < 0)
+        if (errno != EINTR)
+            return err_sys(err, errno, "waiting for `%s`", words);
+    if (how.si_code != CLD_STOPPED)
+        return err_set(err, GRPC_INTERNAL, 0, "`%s`: status %d before `%s` began", before, how.si_status, words);
     *ret_pid = pid;
     return 0;
+}
+
+int program_go(pid_t pid, struct err *err)
+{
+    return kill(pid, SIGCONT) < 0 ? err_sys(err, errno, "process %d", pid) : 0;
 }
 
 int program_wait_gone(int pidfd, pid_t pid, int limit_ms, struct err *err)

@@ -12,8 +12,12 @@
 int program_run(const char *const argv[], char *const envp[], const char *input, struct buf *output,
                 double *ret_ms, struct err *err) must_check;
 
-/* Starts a shell on `words` as the leader of a session of its own. */
-int program_start(const char *words, pid_t *ret_pid, struct err *err) must_check;
+/*
+ * Starts a shell as the leader of a session of its own: it does `before` (NULL: nothing) at once, and stops in front of
+ * `words`, which program_go() lets it do. So what is timed from there is not what a cgroup's entry costs.
+ */
+int program_prepare(const char *before, const char *words, pid_t *ret_pid, struct err *err) must_check;
+int program_go(pid_t pid, struct err *err) must_check;
 
 /* Waits until the process is gone, ours or not; an error after limit_ms. */
 int program_wait_gone(int pidfd, pid_t pid, int limit_ms, struct err *err) must_check;

@@ -1,5 +1,5 @@
 /*
- * The daemon is killed and started again: from the fork to the first answer of Version, with nothing to recover and with many pods.
+ * The daemon is killed and started again: from its exec to the first answer of Version, with nothing to recover and with many pods.
  * The daemon that answered last goes on; its number is in the results.
  */
 #include "bench/ops.h"
@@ -48,8 +48,10 @@ static int restart(struct bench *b, struct series *s, struct err *err)
     if (rc < 0)
         return rc;
     buf_add(&version.request, "\0\0\0\0\0", 5);
+    if ((rc = program_prepare(b->start_before, b->start_command, &b->daemon, err)) < 0)
+        return rc;
     uint64_t start = now_ns(), end = start + (uint64_t)ANSWER_S * 1000000000;
-    if ((rc = program_start(b->start_command, &b->daemon, err)) < 0)
+    if ((rc = program_go(b->daemon, err)) < 0)
         return rc;
     while (!answers(b, &version)) {
         if (now_ns() > end) {

@@ -27,11 +27,16 @@ sub cgroup_trees {
     return grep { -d } '/sys/fs/cgroup/cpuacct';
 }
 
+# Shell words that put the shell into the daemon's cgroup. No part of a start: on cgroup v1 it waits for a grace period of RCU.
+sub start_before {
+    my ($self) = @_;
+    return join "\n", map { "echo \$\$ > $_$self->{cgroup}/daemon/cgroup.procs" } cgroup_trees();
+}
+
 # Shell words that become the daemon.
 sub start_command {
     my ($self) = @_;
-    return join '', (map { "echo \$\$ > $_$self->{cgroup}/daemon/cgroup.procs && " } cgroup_trees()),
-      'exec ' . join(' ', $self->argv) . " >> $self->{log} 2>&1 < /dev/null";
+    return 'exec ' . join(' ', $self->argv) . " >> $self->{log} 2>&1 < /dev/null";
 }
 
 sub start {
@@ -39,7 +44,7 @@ sub start {
     $self->{pid} = fork // die "fork: $!\n";
     if (!$self->{pid}) {
         POSIX::setsid();
-        exec '/bin/sh', '-c', $self->start_command or POSIX::_exit(127);
+        exec '/bin/sh', '-ec', $self->start_before . "\n" . $self->start_command or POSIX::_exit(127);
     }
     wait_for($self->name . ' to answer', sub {
         die $self->name . " ended:\n" . (slurp($self->{log}) // '') if waitpid($self->{pid}, POSIX::WNOHANG()) > 0;
@@ -71,7 +76,7 @@ sub cribench_argv {
     return ('--endpoint', "unix://$self->{socket}", '--runtime-pids', $self->{pid}, '--cgroup', $self->{cgroup},
             '--cgroup-parent', "$self->{cgroup}/pods", '--handler', $self->{oci}, '--root', $self->{root}, '--state', $self->{state},
             '--work', "$self->{bench}{dir}/work", '--image', $Cricket::BUSYBOX, '--registry', "$Cricket::REGISTRY/bench",
-            '--start-command', $self->start_command, '--rows-command', $self->rows_command);
+            '--start-before', $self->start_before, '--start-command', $self->start_command, '--rows-command', $self->rows_command);
 }
 
 # The last lines of the log, for a failure's message.

@@ -96,7 +96,8 @@ int program_prepare(const char *before, const char *words, pid_t *ret_pid, struc
         if (errno != EINTR)
             return err_sys(err, errno, "waiting for `%s`", words);
     if (how.si_code != CLD_STOPPED)
-        return err_set(err, GRPC_INTERNAL, 0, "`%s`: status %d before `%s` began", before, how.si_status, words);
+        return err_set(err, GRPC_INTERNAL, 0, "`%s`: status %d before `%s` began", before, how.si_status,
+                       words);
     *ret_pid = pid;
     return 0;
 }

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <utlist.h>
 
+/* Of a start, what comes first is the socket: on a busy machine a child's exec is some milliseconds of the loop. */
+static const double PROBE_AFTER_S = 0.1;
 enum { PROBE_TIMEOUT_MS = 10000, VERSION_MAX = 80 };
 
 /* --version, then features. Outlives the table, as a cancelled child still completes. */
@@ -28,6 +31,8 @@ struct runtimes {
     struct daemon *daemon;
     struct entry *entries;
     size_t n;
+    struct timer first; /* nobody has been asked while it runs */
+    struct runtimes_waiter *waiters;
     const struct runtime *told; /* the default that the log has named */
     bool mount_setattr;         /* the kernel has it (5.12): "rro" is made of it */
 };
@@ -196,12 +201,24 @@ static struct entry *probe_end(struct probe *p)
     return e;
 }
 
+static void set_probed(struct entry *e)
+{
+    struct runtimes *rs = e->owner;
+    struct runtimes_waiter *w;
+
+    e->rt.probed = true;
+    while ((w = rs->waiters) && runtimes_probed(rs)) {
+        runtimes_wait_cancel(w);
+        w->fn(w->data);
+    }
+}
+
 static void set_unusable(struct entry *e, char *why)
 {
-    e->rt.probed = true;
     e->rt.unusable = why;
     log_warn("handler %s cannot be used: %s", e->rt.config->name, why);
     tell_default(e->owner);
+    set_probed(e);
 }
 
 static void ask(struct entry *e, const char *const *argv, child_done_fn *on_done)
@@ -224,7 +241,6 @@ static void on_features(void *data, struct child_result *result)
 
     if (!e)
         return;
-    e->rt.probed = true;
     if (child_check(result, "features", NULL) == 0)
         take_features(&e->rt, e->owner->mount_setattr, result->out.data ? result->out.data : "",
                       result->out.len);
@@ -232,6 +248,7 @@ static void on_features(void *data, struct child_result *result)
         guess_features(&e->rt, e->owner->mount_setattr);
     log_debug("handler %s is %s%s", e->rt.config->name, e->rt.version,
               e->rt.recursive_read_only ? ", has rro" : "");
+    set_probed(e);
 }
 
 static void on_version(void *data, struct child_result *result)
@@ -254,6 +271,15 @@ static void on_version(void *data, struct child_result *result)
     ask(e, (const char *const *)argv, on_features);
 }
 
+static void probe_all(void *data)
+{
+    struct runtimes *rs = data;
+
+    for (size_t i = 0; i < rs->n; i++)
+        if (!rs->entries[i].rt.probed)
+            ask(&rs->entries[i], (const char *const[]){rs->entries[i].rt.path, "--version", NULL}, on_version);
+}
+
 struct runtimes *runtimes_new(struct daemon *d, const struct host *host)
 {
     struct runtimes *rs = mem_new(struct runtimes);
@@ -269,16 +295,36 @@ struct runtimes *runtimes_new(struct daemon *d, const struct host *host)
         e->rt.probed = e->rt.unusable != NULL;
     }
     tell_default(rs);
-    for (size_t i = 0; i < rs->n; i++)
-        if (!rs->entries[i].rt.unusable)
-            ask(&rs->entries[i], (const char *const[]){rs->entries[i].rt.path, "--version", NULL}, on_version);
+    timer_start(&rs->first, d->loop, PROBE_AFTER_S, probe_all, rs);
     return rs;
+}
+
+bool runtimes_probed(const struct runtimes *rs)
+{
+    for (size_t i = 0; i < rs->n; i++)
+        if (!rs->entries[i].rt.probed)
+            return false;
+    return true;
+}
+
+void runtimes_wait(struct runtimes *rs, struct runtimes_waiter *w, void (*fn)(void *data), void *data)
+{
+    *w = (struct runtimes_waiter){.owner = rs, .fn = fn, .data = data};
+    DL_APPEND(rs->waiters, w);
+    if (timer_active(&rs->first))
+        timer_start(&rs->first, rs->daemon->loop, 0, probe_all, rs);
+}
+
+void runtimes_wait_cancel(struct runtimes_waiter *w)
+{
+    DL_DELETE(w->owner->waiters, w);
 }
 
 void runtimes_free(struct runtimes *rs)
 {
     if (!rs)
         return;
+    timer_stop(&rs->first);
     for (size_t i = 0; i < rs->n; i++) {
         struct entry *e = &rs->entries[i];
         if (e->probe) {

@@ -3,7 +3,7 @@
  * host, and its command lines. A row for each handler of the configuration.
  *
  * Usability that can be told without asking the binary (is it there, do the cgroups suit it) is known when runtimes_new()
- * returns; `--version` and `features` are asked by children, and answer within the first moments.
+ * returns; `--version` and `features` are asked by children a moment after the start, or as soon as somebody waits for it.
  */
 #pragma once
 #include "core/err.h"
@@ -29,13 +29,25 @@ struct runtime {
 
 /* host must outlive it. config->cgroup_driver is resolved by host_cgroup_driver(). */
 struct runtimes *runtimes_new(struct daemon *d, const struct host *host);
-void runtimes_free(struct runtimes *rs);                               /* cancels probes */
+void runtimes_free(struct runtimes *rs); /* cancels probes; nobody waits by then */
 const struct runtime *runtime_at(const struct runtimes *rs, size_t i); /* NULL past the end */
 /* The one that "" means: config's, or where no file chose it and it does not work, the first that does. */
 const struct runtime *runtime_default(const struct runtimes *rs);
 /* "" is the default. INVALID_ARGUMENT lists the known ones; FAILED_PRECONDITION says why it cannot be used here. */
 int runtime_find(const struct runtimes *rs, const char *name, const struct runtime **ret_runtime,
                  struct err *err) must_check;
+
+/* Each has told its version and features, or why it cannot be used. */
+bool runtimes_probed(const struct runtimes *rs);
+/* For those who come before that: fn is called once, from the loop, when it is so. */
+struct runtimes_waiter {
+    struct runtimes *owner;
+    void (*fn)(void *data);
+    void *data;
+    struct runtimes_waiter *prev, *next;
+};
+void runtimes_wait(struct runtimes *rs, struct runtimes_waiter *w, void (*fn)(void *data), void *data);
+void runtimes_wait_cancel(struct runtimes_waiter *w); /* of one that has not been called */
 
 /*
  * Command lines: NULL-terminated, strings and array in one block, the caller frees it by one free().

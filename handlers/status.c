@@ -85,7 +85,7 @@ static void add_handlers(struct rpc *rpc, Runtime__V1__StatusResponse *r)
     }
 }
 
-void handle_status(struct rpc *rpc)
+static void answer_status(struct rpc *rpc)
 {
     const Runtime__V1__StatusRequest *req = (const Runtime__V1__StatusRequest *)rpc->request;
     struct daemon *d = rpc->daemon;
@@ -115,6 +115,33 @@ void handle_status(struct rpc *rpc)
     }
     rpc_reply(rpc, &r.base);
     kv_done(&info);
+}
+
+static void on_probed(void *data)
+{
+    struct rpc *rpc = data;
+
+    rpc_on_gone(rpc, NULL, NULL);
+    answer_status(rpc);
+}
+
+static void stop_waiting(void *waiter)
+{
+    runtimes_wait_cancel(waiter);
+}
+
+/* In the daemon's first moments it waits for what the handlers say: kubelets keep their features for a while. */
+void handle_status(struct rpc *rpc)
+{
+    struct runtimes *rs = rpc->daemon->runtimes;
+
+    if (runtimes_probed(rs)) {
+        answer_status(rpc);
+        return;
+    }
+    struct runtimes_waiter *w = rpc_new(rpc, struct runtimes_waiter);
+    runtimes_wait(rs, w, on_probed, rpc);
+    rpc_on_gone(rpc, stop_waiting, w);
 }
 
 void handle_runtime_config(struct rpc *rpc)

@@ -46,22 +46,20 @@ static const struct host v2_only = {.cgroups = {CGROUP_V2, hybrid_mounts + 1, 1}
 static const struct host old_kernel = {.cgroups = {CGROUP_V2, hybrid_mounts + 1, 1},
                                        .oci = {.kernel_major = 5, .kernel_minor = 11}};
 
-static void stop_when_probed(void *data)
+static void stop(void *data)
 {
-    struct runtimes *rs = data;
-
-    for (size_t i = 0; i < rs->n; i++)
-        if (!rs->entries[i].rt.probed) {
-            loop_defer(daemon_.loop, stop_when_probed, rs);
-            return;
-        }
+    (void)data;
     loop_stop(daemon_.loop);
 }
 
-static void probe_all(struct runtimes *rs)
+static void wait_until_probed(struct runtimes *rs)
 {
-    loop_defer(daemon_.loop, stop_when_probed, rs);
+    struct runtimes_waiter w;
+
+    assert_false(runtimes_probed(rs));
+    runtimes_wait(rs, &w, stop, NULL);
     loop_run(daemon_.loop); /* each probe has a time limit of its own */
+    assert_true(runtimes_probed(rs));
 }
 
 static void default_falls_where_no_file_chose(void **state)
@@ -83,7 +81,7 @@ static void default_falls_where_no_file_chose(void **state)
     assert_non_null(strstr(err.msg, "crun, runc, third"));
     daemon_.config.default_handler_set = true;
     assert_int_equal(runtime_find(rs, "", &rt, &err), -EBUSY);
-    probe_all(rs);
+    wait_until_probed(rs);
     assert_null(runtime_at(rs, 3));
     runtimes_free(rs);
 }
@@ -95,7 +93,7 @@ static void asks_the_binaries(void **state)
     struct runtimes *rs = runtimes_new(&daemon_, &v2_only);
     const struct runtime *crun = runtime_at(rs, 0), *runc = runtime_at(rs, 1), *no = runtime_at(rs, 2);
     assert_null(no->unusable);
-    probe_all(rs);
+    wait_until_probed(rs);
     assert_int_equal(crun->kind, RUNTIME_CRUN);
     assert_int_equal(strncmp(crun->version, "crun ", 5), 0);
     assert_null(strstr(crun->version, "version"));
@@ -118,7 +116,7 @@ static void recursive_read_only_needs_a_kernel(void **state)
     (void)state;
     set_config("crun", "runc", "/nowhere/youki");
     struct runtimes *rs = runtimes_new(&daemon_, &old_kernel);
-    probe_all(rs);
+    wait_until_probed(rs);
     assert_false(runtime_at(rs, 0)->recursive_read_only);
     assert_false(runtime_at(rs, 1)->recursive_read_only);
     runtimes_free(rs);
@@ -129,14 +127,68 @@ static void recursive_read_only_needs_a_kernel(void **state)
     }
 }
 
+static void count(void *data)
+{
+    ++*(unsigned *)data;
+}
+
+/* Looks in each turn: a child that was started in one is not reaped before the next. */
+static void stop_when_asked(void *data)
+{
+    struct runtimes *rs = data;
+
+    if (rs->entries[0].probe)
+        loop_stop(daemon_.loop);
+    else
+        loop_defer(daemon_.loop, stop_when_asked, rs);
+}
+
+static void stop_when_childless(void *data)
+{
+    if (child_count() == 0)
+        loop_stop(daemon_.loop);
+    else
+        loop_defer(daemon_.loop, stop_when_childless, data);
+}
+
 static void may_go_while_it_asks(void **state)
 {
     (void)state;
     set_config("crun", "runc", "/bin/false");
     struct runtimes *rs = runtimes_new(&daemon_, &v2_only);
+    assert_int_equal(child_count(), 0); /* nobody waits: not in the way of the start */
+    struct runtimes_waiter w;
+    runtimes_wait(rs, &w, stop, NULL);
+    stop_when_asked(rs);
+    loop_run(daemon_.loop);
     assert_int_equal(child_count(), 3);
+    runtimes_wait_cancel(&w);
     runtimes_free(rs);
     runtimes_free(NULL);
+}
+
+static void asks_when_nobody_waits(void **state)
+{
+    struct runtimes_waiter first, second, third;
+
+    (void)state;
+    stop_when_childless(NULL); /* those of the test before */
+    loop_run(daemon_.loop);
+    set_config("/bin/false", "/bin/false", "/bin/false");
+    struct runtimes *rs = runtimes_new(&daemon_, &v2_only);
+    stop_when_asked(rs);
+    loop_run(daemon_.loop);
+    assert_int_equal(child_count(), 3);
+    assert_false(runtimes_probed(rs));
+    unsigned calls = 0; /* all of them hear, but for the one that went away */
+    runtimes_wait(rs, &first, count, &calls);
+    runtimes_wait(rs, &second, count, &calls);
+    runtimes_wait(rs, &third, stop, NULL);
+    runtimes_wait_cancel(&second);
+    loop_run(daemon_.loop);
+    assert_int_equal(calls, 1);
+    assert_non_null(runtime_at(rs, 2)->unusable);
+    runtimes_free(rs);
 }
 
 static void check_argv(char **argv, const char *want)
@@ -474,6 +526,7 @@ int main(void)
         cmocka_unit_test(runc_takes_the_configuration),
         cmocka_unit_test(crun_takes_the_configuration),
         cmocka_unit_test(may_go_while_it_asks),
+        cmocka_unit_test(asks_when_nobody_waits),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -77,19 +77,35 @@ static Runtime__V1__Container *cri_container(struct rpc *rpc, struct container *
     return o;
 }
 
+/* As an item of a reply: kept from the last list, or made now. */
+static struct rpc_piece listed(struct rpc *rpc, struct container *c)
+{
+    Runtime__V1__ListContainersResponse r = RUNTIME__V1__LIST_CONTAINERS_RESPONSE__INIT;
+    Runtime__V1__Container *item;
+    struct rpc_piece piece;
+
+    if (packed_find(&c->listed, (int)cri_state(c), &piece))
+        return piece;
+    item = cri_container(rpc, c);
+    r.n_containers = 1;
+    r.containers = &item;
+    packed_make(&c->listed, (int)item->state, rpc, &r.base, &piece);
+    return piece;
+}
+
 void handle_list_containers(struct rpc *rpc)
 {
     const Runtime__V1__ListContainersRequest *req = (const Runtime__V1__ListContainersRequest *)rpc->request;
-    Runtime__V1__ListContainersResponse r = RUNTIME__V1__LIST_CONTAINERS_RESPONSE__INIT;
     size_t n = 0;
 
     for (struct container *c = containers_first(rpc->daemon->containers); c; c = containers_next(c))
         n++;
-    r.containers = rpc_alloc(rpc, n * sizeof(*r.containers) + 1);
+    struct rpc_piece *pieces = rpc_alloc(rpc, n * sizeof(*pieces));
+    n = 0;
     for (struct container *c = containers_first(rpc->daemon->containers); c; c = containers_next(c))
         if (matches(c, req->filter))
-            r.containers[r.n_containers++] = cri_container(rpc, c);
-    rpc_reply(rpc, &r.base);
+            pieces[n++] = listed(rpc, c);
+    rpc_reply_pieces(rpc, pieces, n);
 }
 
 /* ---- status -------------------------------------------------------------------------------------------------------- */

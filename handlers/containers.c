@@ -86,6 +86,7 @@ void container_free(struct container *c)
     exec_door_close(c);
     if (c->pidfd >= 0)
         close(c->pidfd);
+    packed_done(&c->listed);
     kv_done(&c->labels);
     kv_done(&c->annotations);
     free(c->key);

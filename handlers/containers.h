@@ -5,6 +5,7 @@
 #include "core/ids.h"
 #include "core/kv.h"
 #include "handlers/op.h"
+#include "handlers/packed.h"
 #include "handlers/pods.h"
 #include "handlers/writable_layers.h"
 #include "proto/cri.pb-c.h"
@@ -46,7 +47,8 @@ struct container {
     bool in_runtime; /* the OCI runtime may know it: delete it there before the files go */
     void *config;    /* packed ContainerConfig */
     size_t config_len;
-    bool image_used; /* image_use() was called */
+    bool image_used;      /* image_use() was called */
+    struct packed listed; /* its item of ListContainers */
 
     void (*on_exit)(void *data); /* a flow that waits for the end of the process */
     void *on_exit_data;

@@ -57,19 +57,35 @@ static Runtime__V1__PodSandbox *cri_pod(struct rpc *rpc, const struct pod *pod)
     return p;
 }
 
+/* As an item of a reply: kept from the last list, or made now. */
+static struct rpc_piece listed(struct rpc *rpc, struct pod *pod)
+{
+    Runtime__V1__ListPodSandboxResponse r = RUNTIME__V1__LIST_POD_SANDBOX_RESPONSE__INIT;
+    Runtime__V1__PodSandbox *item;
+    struct rpc_piece piece;
+
+    if (packed_find(&pod->listed, (int)cri_state(pod), &piece))
+        return piece;
+    item = cri_pod(rpc, pod);
+    r.n_items = 1;
+    r.items = &item;
+    packed_make(&pod->listed, (int)item->state, rpc, &r.base, &piece);
+    return piece;
+}
+
 void handle_list_pod_sandbox(struct rpc *rpc)
 {
     const Runtime__V1__ListPodSandboxRequest *req = (const Runtime__V1__ListPodSandboxRequest *)rpc->request;
-    Runtime__V1__ListPodSandboxResponse r = RUNTIME__V1__LIST_POD_SANDBOX_RESPONSE__INIT;
     size_t n = 0;
 
     for (struct pod *pod = pods_first(rpc->daemon->pods); pod; pod = pods_next(pod))
         n++;
-    r.items = rpc_alloc(rpc, n * sizeof(*r.items) + 1);
+    struct rpc_piece *pieces = rpc_alloc(rpc, n * sizeof(*pieces));
+    n = 0;
     for (struct pod *pod = pods_first(rpc->daemon->pods); pod; pod = pods_next(pod))
         if (matches(pod, req->filter))
-            r.items[r.n_items++] = cri_pod(rpc, pod);
-    rpc_reply(rpc, &r.base);
+            pieces[n++] = listed(rpc, pod);
+    rpc_reply_pieces(rpc, pieces, n);
 }
 
 /* ---- status -------------------------------------------------------------------------------------------------------- */

@@ -124,6 +124,7 @@ void pod_free(struct pod *pod)
     timer_stop(&pod->keeper_timer);
     if (pod->infra_pidfd >= 0)
         close(pod->infra_pidfd);
+    packed_done(&pod->listed);
     kv_done(&pod->labels);
     kv_done(&pod->annotations);
     strings_free(pod->ips);

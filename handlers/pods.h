@@ -8,6 +8,7 @@
 #include "core/ids.h"
 #include "core/kv.h"
 #include "handlers/op.h"
+#include "handlers/packed.h"
 #include "loop/keeper.h"
 #include "proto/cri.pb-c.h"
 #include <uthash.h>
@@ -37,6 +38,7 @@ struct pod {
         step; /* journal: the last step that was begun while the pod is being made; NULL once it is committed */
     void *config; /* packed PodSandboxConfig */
     size_t config_len;
+    struct packed listed; /* its item of ListPodSandbox */
 
     /* the infra container; its id is the pod's */
     bool infra_wanted; /* a container asked for the shared PID namespace of a pod that was made without one */

@@ -71,55 +71,57 @@ void rpc_fail(struct rpc *rpc, const struct err *err)
         fail(rpc->call, rpc->method->name, err);
 }
 
-/* Sends a message; -E2BIG when no client would take it. */
-static int send_message(struct bridge_call *b, const ProtobufCMessage *m)
+static void refuse_size(struct rpc *rpc, size_t n)
 {
-    size_t n = protobuf_c_message_get_packed_size(m);
+    struct err err;
 
-    if (n > GRPC_MESSAGE_MAX)
-        return -E2BIG;
-    uint8_t *frame = mem_alloc(GRPC_FRAME_PREFIX + n);
-    grpc_frame_prefix(frame, (uint32_t)n);
-    protobuf_c_message_pack(m, frame + GRPC_FRAME_PREFIX);
-    bridge_call_send_owned(b, frame, GRPC_FRAME_PREFIX + n);
-    return 0;
+    err_set(&err, GRPC_RESOURCE_EXHAUSTED, 0,
+            "the reply has %zu bytes and clients accept %d: ask for less by a filter, or use the streaming "
+            "form of the list",
+            n, GRPC_MESSAGE_MAX);
+    rpc_fail(rpc, &err);
 }
 
-/* A message whose strings are not all UTF-8, made fit to send: the reply is the handler's, so a copy is repaired. */
-static int send_repaired(struct bridge_call *b, const ProtobufCMessage *m)
+/* Takes the frame, whose prefix is not filled in yet. */
+static void send_frame(struct rpc *rpc, uint8_t *frame, size_t n)
 {
-    size_t n = protobuf_c_message_get_packed_size(m);
-    cleanup_free uint8_t *bytes = mem_alloc(n);
-
-    protobuf_c_message_pack(m, bytes);
-    ProtobufCMessage *copy = protobuf_c_message_unpack(m->descriptor, NULL, n, bytes);
-    if (!copy)
-        return -ENOMEM;
-    message_text_repair(copy);
-    int rc = send_message(b, copy);
-    protobuf_c_message_free_unpacked(copy, NULL);
-    return rc;
+    grpc_frame_prefix(frame, (uint32_t)n);
+    bridge_call_send_owned(rpc->call, frame, GRPC_FRAME_PREFIX + n);
+    if (end((struct call *)rpc))
+        bridge_call_finish(rpc->call, GRPC_OK, NULL);
 }
 
 void rpc_reply(struct rpc *rpc, const ProtobufCMessage *reply)
 {
-    struct call *c = (struct call *)rpc;
-    struct err err;
+    size_t n;
 
-    if (c->ended)
+    if (((struct call *)rpc)->ended)
         return;
-    int rc =
-        message_text_is_valid(reply, NULL) ? send_message(rpc->call, reply) : send_repaired(rpc->call, reply);
-    if (rc < 0) {
-        err_set(&err, GRPC_RESOURCE_EXHAUSTED, 0,
-                "the reply has %zu bytes and clients accept %d: ask for less by a filter, or use the streaming "
-                "form of the list",
-                protobuf_c_message_get_packed_size(reply), GRPC_MESSAGE_MAX);
-        rpc_fail(rpc, &err);
+    uint8_t *frame = message_text_pack(reply, GRPC_FRAME_PREFIX, GRPC_MESSAGE_MAX, &n);
+    if (frame)
+        send_frame(rpc, frame, n);
+    else
+        refuse_size(rpc, n);
+}
+
+void rpc_reply_pieces(struct rpc *rpc, const struct rpc_piece *pieces, size_t count)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++)
+        n += pieces[i].n;
+    if (((struct call *)rpc)->ended)
+        return;
+    if (n > GRPC_MESSAGE_MAX) {
+        refuse_size(rpc, n);
         return;
     }
-    if (end(c))
-        bridge_call_finish(rpc->call, GRPC_OK, NULL);
+    uint8_t *frame = mem_alloc(GRPC_FRAME_PREFIX + n), *at = frame + GRPC_FRAME_PREFIX;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(at, pieces[i].p, pieces[i].n);
+        at += pieces[i].n;
+    }
+    send_frame(rpc, frame, n);
 }
 
 void rpc_on_gone(struct rpc *rpc, void (*fn)(void *data), void *data)

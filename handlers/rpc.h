@@ -11,6 +11,7 @@
 #include "handlers/daemon.h"
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct bridge_call;
 
@@ -26,6 +27,12 @@ struct rpc {
 
 /* Above 16 MiB the call fails with RESOURCE_EXHAUSTED: no client takes more. */
 void rpc_reply(struct rpc *rpc, const ProtobufCMessage *reply);
+/* The same with a reply that is packed already, in pieces: as a whole they are the message. They are copied. */
+struct rpc_piece {
+    const uint8_t *p;
+    size_t n;
+};
+void rpc_reply_pieces(struct rpc *rpc, const struct rpc_piece *pieces, size_t count);
 void rpc_fail(struct rpc *rpc, const struct err *err);                 /* logs it, too */
 void rpc_on_gone(struct rpc *rpc, void (*fn)(void *data), void *data); /* fn NULL: takes it back */
 

@@ -1,5 +1,8 @@
 #include "proto/message_text.h"
+#include "core/mem.h"
 #include "core/utf8.h"
+
+#include <stdlib.h>
 
 /* Hears of each string; false ends the walk. */
 typedef bool visit_fn(char *s, const char *field, void *data);
@@ -78,4 +81,32 @@ bool message_text_is_valid(const ProtobufCMessage *m, const char **ret_field)
 void message_text_repair(ProtobufCMessage *m)
 {
     walk(m, repair, NULL);
+}
+
+static uint8_t *pack_as_is(const ProtobufCMessage *m, size_t room, size_t max, size_t *ret_n)
+{
+    size_t n = protobuf_c_message_get_packed_size(m);
+
+    *ret_n = n;
+    if (n > max)
+        return NULL;
+    uint8_t *bytes = mem_alloc(room + n);
+    protobuf_c_message_pack(m, bytes + room);
+    return bytes;
+}
+
+/* Repairs a copy: a string keeps its length, so that the size stays what it was. */
+uint8_t *message_text_pack(const ProtobufCMessage *m, size_t room, size_t max, size_t *ret_n)
+{
+    uint8_t *bytes = pack_as_is(m, room, max, ret_n);
+
+    if (!bytes || message_text_is_valid(m, NULL))
+        return bytes;
+    ProtobufCMessage *copy = protobuf_c_message_unpack(m->descriptor, NULL, *ret_n, bytes + room);
+    if (!copy)
+        abort(); /* of our own bytes: out of memory */
+    message_text_repair(copy);
+    protobuf_c_message_pack(copy, bytes + room);
+    protobuf_c_message_free_unpacked(copy, NULL);
+    return bytes;
 }

@@ -38,6 +38,8 @@ $c->leaks_nothing('a pod', sub {
 
     $c->call('StopPodSandbox', {pod_sandbox_id => $id});
     is status($id)->{state}, 'SANDBOX_NOTREADY', 'a stopped pod is not ready';
+    is_deeply [listed({state => {state => 'SANDBOX_NOTREADY'}})], [$id], '... and listed as such';
+    is $c->call('ListPodSandbox')->{items}[0]{state}, 'SANDBOX_NOTREADY', '... with that state';
     ok $c->call('StopPodSandbox', {pod_sandbox_id => $id}), 'stopping it again is no error';
     $c->call('RemovePodSandbox', {pod_sandbox_id => $id});
     ok $c->call('RemovePodSandbox', {pod_sandbox_id => $id}), 'removing it again is no error';

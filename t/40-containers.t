@@ -52,8 +52,11 @@ $c->leaks_nothing('a container', sub {
       for [{id => substr $id, 0, 13}, [$id], 'a prefix of the id'], [{pod_sandbox_id => $pod}, [$id], 'pod'],
       [{pod_sandbox_id => 'x'}, [], 'another pod'], [{label_selector => {app => 'x'}}, [$id], 'label'],
       [{label_selector => {app => 'y'}}, [], 'another label'], [{state => {state => 'CONTAINER_RUNNING'}}, [], 'state'];
+    my $as_listed = sub { return $c->call('ListContainers')->{containers}[0]{state} };
+    is $as_listed->(), 'CONTAINER_CREATED', 'the list has its state';
     $c->call('StartContainer', {container_id => $id});
     $s = $c->wait_exited($id);
+    is $as_listed->(), 'CONTAINER_EXITED', '... which changes with it';
     is $s->{exit_code}, 3, 'the exit code';
     is $s->{reason}, 'Error', '... and reason';
     cmp_ok $s->{created_at}, '<', $s->{started_at}, 'created before started';
@@ -81,7 +84,9 @@ for my $row (
     my $id = $c->run_container($pod, $pod_config, $config);
     wait_for('it to be up', sub { $c->log_text($pod_config, $config) =~ /up/ });
     my $began = time;
+    is_deeply [listed({state => {state => 'CONTAINER_RUNNING'}})], [$id], 'it is listed as running';
     $c->call('StopContainer', {container_id => $id, timeout => $timeout});
+    is_deeply [listed({state => {state => 'CONTAINER_RUNNING'}})], [], '... and not when it is stopped';
     my $s = $c->container_status($id);
     is_deeply [@$s{qw(state exit_code)}], ['CONTAINER_EXITED', $code], "stopped $what: $code";
     cmp_ok time - $began, '<', $timeout + 4, '... in time';

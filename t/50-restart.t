@@ -23,6 +23,8 @@ my %pid = map { $_ => ($c->exec_sync($id{$_}, 'sh', '-c', 'cut -d" " -f1 /proc/1
 my %status = map { $_ => $c->container_status($id{$_}) } keys %id;
 my $pod_status = $c->call('PodSandboxStatus', {pod_sandbox_id => $pod})->{status};
 
+my %list = map { my $method = $_; $method => [map { $c->call($method) } 1, 2] } qw(ListContainers ListPodSandbox);    # the second is of what the first has packed
+
 sub stop_file { $c->exec_sync($id{$_[0]}, 'touch', '/tmp/stop') }
 
 $c->crash;
@@ -33,6 +35,11 @@ pass 'output is written while no daemon runs';
 $c->start;
 is_deeply $c->call('PodSandboxStatus', {pod_sandbox_id => $pod})->{status}, $pod_status, 'the pod is as it was';
 is_deeply $c->container_status($id{$_}), $status{$_}, "$_ is as it was" for sort keys %id;
+sub by_id { my ($list) = @_; return {map { $_->{id} => $_ } @{$list->{containers} // $list->{items}}} }
+for my $method (sort keys %list) {
+    is_deeply by_id($list{$method}[1]), by_id($list{$method}[0]), "$method twice gives the same";
+    is_deeply by_id($c->call($method)), by_id($list{$method}[0]), '... as does a new daemon';
+}
 is $c->container_status($created)->{state}, 'CONTAINER_CREATED', 'the created container is as it was';
 is +($c->exec_sync($id{$_}, 'sh', '-c', 'cut -d" " -f1 /proc/1/stat; cut -d" " -f22 /proc/1/stat'))[1], $pid{$_}, "$_ is the same process" for sort keys %id;
 

@@ -6,7 +6,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev musl-tools libev-dev libh2o-dev libu
 DEPS_RUN   := libcurl4 crun runc containernetworking-plugins iptables ca-certificates
 DEPS_TEST  := libcmocka-dev perl git docker-registry skopeo umoci busybox-static sqlite3 curl iproute2 util-linux procps python3 zstd gzip tar \
   python3-grpcio python3-protobuf python3-websockets protobuf-compiler apache2-utils libcap2-bin attr clang clang-tidy clang-format cppcheck libclang-rt-14-dev netcat-openbsd \
-  openssl libnghttp2-dev
+  openssl libnghttp2-dev e2fsprogs
 # inflates gzip twice as fast; where there is no such package, zlib does it
 DEPS_BUILD += $(if $(filter amd64,$(shell dpkg --print-architecture 2>/dev/null)),libisal-dev)
 
@@ -14,4 +14,4 @@ DEPS_BUILD += $(if $(filter amd64,$(shell dpkg --print-architecture 2>/dev/null)
 DEPS_CGROUP2 := qemu-system-x86 busybox-static e2fsprogs
 
 # `make bench`, `make bench-quick` and `make profile` alone: what cricket is measured beside, and what profiles it
-DEPS_BENCH := containerd e2fsprogs linux-perf valgrind strace
+DEPS_BENCH := containerd linux-perf valgrind strace

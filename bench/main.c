@@ -3,7 +3,6 @@
 #include "bench/plot.h"
 #include "bench/requests.h"
 #include "core/mem.h"
-#include "core/schedule.h"
 #include "proto/cri.pb-c.h"
 
 #include <errno.h>
@@ -192,7 +191,6 @@ int main(int argc, char **argv)
 
     if (argc > 1 && !strcmp(argv[1], "plot"))
         return plot_main(argc - 2, argv + 2);
-    schedule_promptly(); /* how long this program waits for a processor is no figure of the runtime's */
     int rc = parse(&b, argc, argv, &json, &err);
     if (!rc)
         rc = requests_prepare(&b, &err);

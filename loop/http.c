@@ -1,10 +1,6 @@
-#include "loop/http.h"
-#include "core/buf.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/proxy_env.h"
-#include "loop/dns.h"
-#include "loop/multi.h"
+#include "loop/http_transfer.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -13,47 +9,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-enum { URL_MAX = 8192, DROPPED_MAX = 64 << 10 };
-
-struct http {
-    struct loop *loop;
-    struct dns *dns;
-    struct multi *multi;
-    struct http_transfer *transfers;
-    char *ca_path, *ca_bundle; /* found at the first transfer */
-    bool ca_found;
-};
-
-struct http_transfer {
-    struct http *http;
-    struct http_transfer *next;
-    const struct http_events *events;
-    void *data;
-
-    char *method, *url, *authorization, *body;
-    char *ca_file, *cert_file, *key_file;
-    bool skip_verify;
-    size_t body_len;
-    int idle_seconds;
-
-    CURL *easy; /* NULL while the name is asked for */
-    struct dns_query *query;
-    struct curl_slist *headers, *resolve;
-    char *proxy; /* NULL: straight */
-    char curl_message[CURL_ERROR_SIZE];
-    char *host, *port; /* what is connected to: the URL's, or the proxy's */
-
-    struct buf head; /* "Name: value" and a NUL each */
-    int status;
-    bool head_done, paused, cancelled, aborted, broken;
-    char *location; /* of an answer that is followed */
-    int redirects;
-    size_t taken; /* bytes of the chunk that libcurl will give again */
-    size_t dropped;
-    uint64_t bytes;
-    int64_t moved_us;
-    struct timer idle, soon;
-};
+enum { DROPPED_MAX = 64 << 10 };
 
 static void finish(struct http_transfer *t, struct http_result *r);
 static int begin(struct http_transfer *t, struct err *err);
@@ -119,148 +75,6 @@ void http_free(struct http *h)
     free(h->ca_path);
     free(h->ca_bundle);
     free(h);
-}
-
-/* ---- certificates ---- */
-
-static bool has_hashed_names(const char *dir)
-{
-    DIR *d = opendir(dir);
-    struct dirent *e;
-    bool found = false;
-
-    while (d && !found && (e = readdir(d)))
-        found = strlen(e->d_name) == 10 && strspn(e->d_name, "0123456789abcdef") == 8 && e->d_name[8] == '.';
-    if (d)
-        closedir(d);
-    return found;
-}
-
-/*
- * A directory of hashed names is read one certificate at a time, when a chain needs it; the bundle with all of them costs
- * 1 MiB and some 10 ms. The bundle is for systems that have only that.
- */
-static void find_authorities(struct http *h)
-{
-    static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
-                                          "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
-                                          "/etc/ssl/ca-bundle.pem"};
-    const char *dir = getenv("SSL_CERT_DIR"), *file = getenv("SSL_CERT_FILE");
-
-    h->ca_found = true;
-    if (!dir && !file && has_hashed_names("/etc/ssl/certs"))
-        dir = "/etc/ssl/certs";
-    for (size_t i = 0; !dir && !file && i < countof(bundles); i++)
-        if (access(bundles[i], R_OK) == 0)
-            file = bundles[i];
-    h->ca_path = mem_strdup(dir);
-    h->ca_bundle = mem_strdup(file);
-}
-
-static void set_tls(struct http_transfer *t)
-{
-    struct http *h = t->http;
-
-    if (!h->ca_found)
-        find_authorities(h);
-    curl_easy_setopt(t->easy, CURLOPT_CAPATH, h->ca_path);
-    curl_easy_setopt(t->easy, CURLOPT_CAINFO, t->ca_file ? t->ca_file : h->ca_bundle);
-    if (t->cert_file)
-        curl_easy_setopt(t->easy, CURLOPT_SSLCERT, t->cert_file);
-    if (t->key_file)
-        curl_easy_setopt(t->easy, CURLOPT_SSLKEY, t->key_file);
-    curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, t->skip_verify ? 0L : 1L);
-    curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, t->skip_verify ? 0L : 2L);
-}
-
-/* ---- URLs ---- */
-
-static char *url_part(CURLU *u, CURLUPart part, unsigned flags)
-{
-    char *s = NULL;
-
-    if (curl_url_get(u, part, &s, flags) != CURLUE_OK || !s)
-        return NULL;
-    char *copy = mem_strdup(s);
-    curl_free(s);
-    return copy;
-}
-
-static char *without_brackets(char *host)
-{
-    size_t n = host ? strlen(host) : 0;
-
-    if (n > 2 && host[0] == '[' && host[n - 1] == ']') {
-        memmove(host, host + 1, n - 2);
-        host[n - 2] = '\0';
-    }
-    return host;
-}
-
-static bool is_literal(const char *host)
-{
-    struct in6_addr any;
-
-    return inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
-}
-
-static const char *env(const char *name)
-{
-    return getenv(name);
-}
-
-/* The proxy's URL with its port written out, and what to connect to. A SOCKS proxy gets names, not addresses. */
-static int set_proxy(struct http_transfer *t, const char *proxy, struct err *err)
-{
-    static const struct {
-        const char *scheme, *use, *port;
-    } kinds[] = {{"http", "http", "80"},         {"https", "https", "443"},     {"socks5", "socks5h", "1080"},
-                 {"socks5h", "socks5h", "1080"}, {"socks4", "socks4a", "1080"}, {"socks4a", "socks4a", "1080"}};
-    CURLU *u = curl_url();
-    size_t k = countof(kinds);
-
-    if (curl_url_set(u, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_DEFAULT_SCHEME) == CURLUE_OK) {
-        cleanup_free char *scheme =
-            strstr(proxy, "://") ? url_part(u, CURLUPART_SCHEME, 0) : mem_strdup("http");
-        for (k = 0; scheme && k < countof(kinds) && strcmp(kinds[k].scheme, scheme) != 0; k++)
-            ;
-    }
-    if (k < countof(kinds)) {
-        t->host = without_brackets(url_part(u, CURLUPART_HOST, 0));
-        t->port = url_part(u, CURLUPART_PORT, 0);
-        if (!t->port)
-            t->port = mem_strdup(kinds[k].port);
-        curl_url_set(u, CURLUPART_SCHEME, kinds[k].use, CURLU_NON_SUPPORT_SCHEME);
-        curl_url_set(u, CURLUPART_PORT, t->port, 0);
-        curl_url_set(u, CURLUPART_PATH, NULL, 0);
-        t->proxy = url_part(u, CURLUPART_URL, 0);
-    }
-    curl_url_cleanup(u);
-    if (t->proxy && t->host)
-        return 0;
-    return err_set(err, GRPC_FAILED_PRECONDITION, 0,
-                   "the proxy variable for %s is not the URL of an http, https or socks proxy", t->url);
-}
-
-static int set_target(struct http_transfer *t, struct err *err)
-{
-    CURLU *u = curl_url();
-    int r = 0;
-    bool ok =
-        strlen(t->url) <= URL_MAX && curl_url_set(u, CURLUPART_URL, t->url, CURLU_DISALLOW_USER) == CURLUE_OK;
-    cleanup_free char *scheme = ok ? url_part(u, CURLUPART_SCHEME, 0) : NULL;
-    cleanup_free char *host = ok ? without_brackets(url_part(u, CURLUPART_HOST, 0)) : NULL;
-    cleanup_free char *port = ok ? url_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT) : NULL;
-
-    curl_url_cleanup(u);
-    if (!scheme || !host || !port || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
-        return err_set(err, GRPC_INVALID_ARGUMENT, 0, "%.200s is no URL of http or https", t->url);
-    const char *proxy = proxy_for(scheme, host, env);
-    if (proxy)
-        return set_proxy(t, proxy, err);
-    t->host = steal_ptr(&host);
-    t->port = steal_ptr(&port);
-    return r;
 }
 
 /* ---- one hop ---- */
@@ -369,7 +183,7 @@ static void set_addresses(struct http_transfer *t, const struct dns_addrs *addrs
 {
     struct buf line = {0};
 
-    if (is_literal(t->host))
+    if (host_is_address(t->host))
         return;
     buf_addf(&line, "%s:%s:", t->host, t->port);
     for (size_t i = 0; i < addrs->n; i++)
@@ -412,14 +226,14 @@ static void on_address(void *data, const struct dns_addrs *addrs, const struct e
     curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
     set_method(t);
-    set_tls(t);
+    transfer_set_tls(t);
     set_addresses(t, addrs);
     multi_add(t->http->multi, t->easy);
 }
 
 static int begin(struct http_transfer *t, struct err *err)
 {
-    int r = set_target(t, err);
+    int r = transfer_set_target(t, err);
 
     if (r < 0)
         return r;
@@ -435,7 +249,8 @@ static int begin(struct http_transfer *t, struct err *err)
 
 static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
 {
-    cleanup_free char *x = url_part(a, part, CURLU_DEFAULT_PORT), *y = url_part(b, part, CURLU_DEFAULT_PORT);
+    cleanup_free char *x = http_url_part(a, part, CURLU_DEFAULT_PORT),
+                      *y = http_url_part(b, part, CURLU_DEFAULT_PORT);
 
     return x && y && strcasecmp(x, y) == 0;
 }
@@ -463,10 +278,10 @@ static int follow(struct http_transfer *t, struct err *err)
 
     if (++t->redirects > HTTP_REDIRECTS_MAX)
         err_set(err, GRPC_UNAVAILABLE, 0, "%s redirects more than %d times", t->host, HTTP_REDIRECTS_MAX);
-    else if (strlen(location) <= URL_MAX && curl_url_set(from, CURLUPART_URL, t->url, 0) == CURLUE_OK &&
+    else if (strlen(location) <= HTTP_URL_MAX && curl_url_set(from, CURLUPART_URL, t->url, 0) == CURLUE_OK &&
              curl_url_set(to, CURLUPART_URL, t->url, 0) == CURLUE_OK &&
              curl_url_set(to, CURLUPART_URL, location, CURLU_URLENCODE) == CURLUE_OK)
-        url = url_part(to, CURLUPART_URL, 0);
+        url = http_url_part(to, CURLUPART_URL, 0);
     if (url) {
         downgrade = strncasecmp(t->url, "https:", 6) == 0 && strncasecmp(url, "https:", 6) != 0;
         if (!same_part(from, to, CURLUPART_SCHEME) || !same_part(from, to, CURLUPART_HOST) ||

@@ -9,7 +9,11 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-enum { DROPPED_MAX = 64 << 10 };
+/*
+ * Of one transfer in one turn of the loop: libcurl by itself reads a hundred times 64 KiB from a peer that keeps up, and others wait
+ * for all of it.
+ */
+enum { TURN_BYTES = 256 << 10, DROPPED_MAX = 64 << 10 };
 
 static void finish(struct http_transfer *t, struct http_result *r);
 static int begin(struct http_transfer *t, struct err *err);
@@ -52,6 +56,7 @@ static void transfer_free(struct http_transfer *t)
     hop_end(t);
     timer_stop(&t->idle);
     timer_stop(&t->soon);
+    timer_stop(&t->next_turn);
     curl_slist_free_all(t->headers);
     buf_done(&t->head);
     char *all[] = {t->method,  t->url,       t->authorization, t->body,
@@ -138,6 +143,27 @@ static size_t on_header(char *p, size_t size, size_t n, void *data)
     return n;
 }
 
+static void on_next_turn(void *data)
+{
+    http_resume(data);
+}
+
+/* It had its share of this turn: the rest comes in the next one. */
+static bool gives_way(struct http_transfer *t, size_t n)
+{
+    uint64_t turn = loop_turns(t->http->loop).count;
+
+    if (t->turn != turn) {
+        t->turn = turn;
+        t->turn_bytes = 0;
+    }
+    if (t->turn_bytes >= TURN_BYTES)
+        timer_start(&t->next_turn, t->http->loop, 0, on_next_turn, t);
+    else
+        t->turn_bytes += n;
+    return timer_active(&t->next_turn);
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *data)
 {
     struct http_transfer *t = data;
@@ -153,6 +179,11 @@ static size_t on_body(char *p, size_t size, size_t n, void *data)
     if (from == all) {
         t->taken -= all;
         return all;
+    }
+    if (gives_way(t, all - from)) {
+        t->paused = true;
+        t->taken = from;
+        return CURL_WRITEFUNC_PAUSE;
     }
     ssize_t took =
         t->events->on_body ? t->events->on_body(t->data, p + from, all - from) : (ssize_t)(all - from);

@@ -40,11 +40,13 @@ struct http_transfer {
     bool head_done, paused, cancelled, aborted, broken;
     char *location; /* of an answer that is followed */
     int redirects;
-    size_t taken; /* bytes of the chunk that libcurl will give again */
+    size_t taken;  /* bytes of the chunk that libcurl will give again */
+    uint64_t turn; /* of the loop, in which it had turn_bytes */
+    size_t turn_bytes;
     size_t dropped;
     uint64_t bytes;
     int64_t moved_us;
-    struct timer idle, soon;
+    struct timer idle, soon, next_turn;
 };
 
 /* http_target.c: the certificates that it trusts and shows. */

@@ -75,8 +75,8 @@ static bool list_drop(char **list, const char *s)
 /* Releases layers only where they may be removed: not when the daemon ends. */
 static void entry_free(struct images *im, struct image_entry *e, bool release)
 {
-    for (size_t i = 0; release && i < e->held_n; i++)
-        layer_release(im->layers, e->held[i]);
+    if (release)
+        layers_release(im->layers, e->held, e->held_n);
     list_free(e->i.tags);
     list_free(e->i.digests);
     list_free(e->i.layers);

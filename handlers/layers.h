@@ -44,6 +44,7 @@ void layers_sweep(struct layers *ls);
 
 struct layer *layer_hold(struct layers *ls, const char *diff_id); /* a sha256 digest */
 void layer_release(struct layers *ls, struct layer *l);
+void layers_release(struct layers *ls, struct layer *const *list, size_t n); /* the same for several */
 struct layer *layer_find(struct layers *ls,
                          const char *diff_id); /* NULL when nobody holds it and it is not on disk */
 

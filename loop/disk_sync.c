@@ -35,8 +35,9 @@ struct syncer {
     struct sync_writer *writers; /* the latest first */
     struct round *round;         /* NULL: none runs */
     struct timer gather;
-    bool due;     /* who gathers has waited long enough */
-    size_t wrote; /* since a round began last */
+    struct timer telling; /* the rest of a round that is over */
+    bool due;             /* who gathers has waited long enough */
+    size_t wrote;         /* since a round began last */
 };
 
 static void round_over(struct syncer *s, const struct err *err);
@@ -56,6 +57,7 @@ void syncer_free(struct syncer *s)
     if (s->round)
         s->round->syncer = NULL;
     timer_stop(&s->gather);
+    timer_stop(&s->telling);
     if (s->fd >= 0)
         close(s->fd);
     free(s->dir);
@@ -64,7 +66,13 @@ void syncer_free(struct syncer *s)
 
 bool syncer_is_idle(const struct syncer *s)
 {
-    return !s->round && !s->writers;
+    return !s->round && !s->writers; /* who is still to be told is a writer */
+}
+
+/* A round runs, or not all have been told of it. */
+static bool is_in_round(const struct syncer *s)
+{
+    return s->round || timer_active(&s->telling);
 }
 
 static struct sync_writer *any(const struct syncer *s, enum stage stage)
@@ -140,7 +148,7 @@ static void on_gathered(void *data)
     struct syncer *s = data;
 
     s->due = true;
-    if (!s->round && any(s, GATHERING))
+    if (!is_in_round(s) && any(s, GATHERING))
         round_begin(s);
 }
 
@@ -149,7 +157,7 @@ static void plan_round(struct syncer *s)
 {
     bool was_due = s->due;
 
-    if (s->round || !any(s, GATHERING))
+    if (is_in_round(s) || !any(s, GATHERING))
         return;
     s->due = was_due || !any(s, WRITING);
     if (!timer_active(&s->gather) || (s->due && !was_due))
@@ -164,6 +172,22 @@ static void tell(struct sync_writer *w)
     w->on_done(w->data, err.grpc ? &err : NULL);
 }
 
+/* Forty layers that are renamed and recorded in one turn are too long a one. */
+static void tell_round(void *data)
+{
+    struct syncer *s = data;
+    struct sync_writer *w;
+
+    while ((w = any(s, IN_ROUND))) { /* whoever is told may leave, and may make others leave */
+        if (loop_turn_is_long(s->loop)) {
+            timer_start(&s->telling, s->loop, 0, tell_round, s);
+            return;
+        }
+        tell(w);
+    }
+    plan_round(s);
+}
+
 static void round_over(struct syncer *s, const struct err *err)
 {
     struct sync_writer *w;
@@ -171,9 +195,7 @@ static void round_over(struct syncer *s, const struct err *err)
     for (w = s->writers; err && w; w = w->next)
         if (w->stage != TOLD)
             w->err = *err;
-    while ((w = any(s, IN_ROUND))) /* whoever is told may leave, and may make others leave */
-        tell(w);
-    plan_round(s);
+    tell_round(s);
 }
 
 /* ---- a writer ---- */
@@ -196,7 +218,7 @@ void sync_wrote(struct sync_writer *w, size_t bytes)
     struct syncer *s = w->syncer;
 
     s->wrote += bytes;
-    if (s->wrote >= EARLY_BYTES && !s->round && s->writers == w && !w->next)
+    if (s->wrote >= EARLY_BYTES && !is_in_round(s) && s->writers == w && !w->next)
         round_begin(s);
 }
 

@@ -13,7 +13,7 @@
  * Of one transfer in one turn of the loop: libcurl by itself reads a hundred times 64 KiB from a peer that keeps up, and others wait
  * for all of it.
  */
-enum { TURN_BYTES = 256 << 10, DROPPED_MAX = 64 << 10 };
+enum { TURN_BYTES = 128 << 10, DROPPED_MAX = 64 << 10 };
 
 static void finish(struct http_transfer *t, struct http_result *r);
 static int begin(struct http_transfer *t, struct err *err);

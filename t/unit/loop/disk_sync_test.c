@@ -130,6 +130,45 @@ static void serves_all_in_one_round(void **state)
     assert_int_equal(begun(), 1);
 }
 
+static void on_told_slowly(void *data, const struct err *err)
+{
+    int64_t end = time_monotonic_us() + 5000;
+
+    while (time_monotonic_us() < end)
+        ;
+    on_told(data, err);
+}
+
+static bool one_is_told(void *data)
+{
+    const struct user *u = data;
+
+    return u[0].told + u[1].told + u[2].told > 0;
+}
+
+/* What others have to wait for is one of them. */
+static void tells_in_as_many_turns_as_it_takes(void **state)
+{
+    struct user u[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        join(&u[i]);
+    for (int i = 0; i < 3; i++)
+        sync_wait(u[i].writer, on_told_slowly, &u[i]);
+    turn_until(one_is_told, u);
+    assert_int_equal(u[0].told + u[1].told + u[2].told, 1);
+    assert_int_equal(u[0].told, 0);
+    sync_leave(u[0].writer); /* and is not told any more */
+    for (int i = 1; i < 3; i++) {
+        turn_until(is_told, &u[i]);
+        assert_int_equal(u[i].told, 1);
+        sync_leave(u[i].writer);
+    }
+    assert_int_equal(u[0].told, 0);
+    assert_int_equal(begun(), 1);
+}
+
 static void does_not_wait_for_who_writes_long(void **state)
 {
     struct user a, b;
@@ -311,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(serves_all_in_one_round, setup, teardown),
+        cmocka_unit_test_setup_teardown(tells_in_as_many_turns_as_it_takes, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_wait_for_who_writes_long, setup, teardown),
         cmocka_unit_test_setup_teardown(who_comes_late_gets_the_next_round, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failure_concerns_all_who_had_joined, setup, teardown),

@@ -53,7 +53,8 @@ struct keeper_head {
     uint32_t version;
 };
 
-enum { KEEPER_STDIN_OPEN = 1, KEEPER_STDIN_ONCE = 2 };
+/* PROGRAM_MOUNT: see core/program_mount.h; a keeper that is older than it runs the command by its path */
+enum { KEEPER_STDIN_OPEN = 1, KEEPER_STDIN_ONCE = 2, KEEPER_PROGRAM_MOUNT = 4 };
 
 struct keeper_create_msg { /* strings: id, pid file, console socket, log path, argv...; "" for none */
     struct keeper_head head;

@@ -135,7 +135,8 @@ void container_delete_from_runtime(struct container *c)
         return;
     }
     cleanup_free char **argv = runtime_delete_argv(rt, c->id, NULL);
-    struct child_spec spec = {.argv = (const char *const *)argv, .timeout_ms = DELETE_TIMEOUT_MS};
+    struct child_spec spec = {
+        .argv = (const char *const *)argv, .file = runtime_file(rt), .timeout_ms = DELETE_TIMEOUT_MS};
     if (child_start(c->daemon->loop, &spec, on_deleted, c, &c->deleting, &err) < 0)
         log_error("container %s: %s", c->id, err.msg);
 }

@@ -214,6 +214,7 @@ static int run_it(struct flow *f, const struct infra_image *im, const struct ima
         .container_id = pod->id,
         .argv = (const char *const *)argv,
         .pid_file = pid_file,
+        .program_mount = runtime_mounts_itself(rt),
         .timeout_ms = CREATE_TIMEOUT_MS,
     };
     if (keeper_create(pod->keeper, &kc, on_created, f, &err) < 0)
@@ -418,7 +419,8 @@ int infra_remove(struct flow *f)
         return remove_files(f);
     }
     cleanup_free char **argv = runtime_delete_argv(rt, pod->id, NULL);
-    struct child_spec spec = {.argv = (const char *const *)argv, .timeout_ms = CREATE_TIMEOUT_MS};
+    struct child_spec spec = {
+        .argv = (const char *const *)argv, .file = runtime_file(rt), .timeout_ms = CREATE_TIMEOUT_MS};
     if (child_start(f->loop, &spec, on_runtime_deleted, f, NULL, &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;

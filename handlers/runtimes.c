@@ -114,14 +114,17 @@ static void entry_init(struct entry *e, struct runtimes *rs, const struct handle
     const char *base = slash ? slash + 1 : binary;
 
     e->owner = rs;
+    e->rt.program = runtime_program_new();
     e->rt.config = hc;
     e->rt.path = look_up(binary);
     e->rt.kind = kind_of(base, strlen(base));
     e->rt.root = hc->root ? mem_strdup(hc->root) : mem_printf("%s/runtime/%s", config->state, hc->name);
     e->rt.systemd_cgroup = host_cgroup_driver(host, config->cgroup_driver) == CGROUP_DRIVER_SYSTEMD;
     e->rt.unusable = find_fault(&e->rt, host);
-    if (!e->rt.unusable)
-        make_root(e->rt.root);
+    if (e->rt.unusable)
+        return;
+    make_root(e->rt.root);
+    (void)runtime_file(&e->rt); /* the first command need not wait for it */
 }
 
 static const struct runtime *by_name(const struct runtimes *rs, const char *name)
@@ -331,6 +334,7 @@ void runtimes_free(struct runtimes *rs)
             e->probe->entry = NULL;
             child_cancel(e->probe->child);
         }
+        runtime_program_free(e->rt.program);
         free(e->rt.path);
         free(e->rt.root);
         free(e->rt.version);

@@ -25,6 +25,7 @@ struct runtime {
     bool systemd_cgroup;      /* takes "slice:prefix:id" */
     bool recursive_read_only; /* mount option "rro", and a kernel that can do it */
     bool idmapped_mounts;
+    struct runtime_program *program; /* see runtime_file() */
 };
 
 /* host must outlive it. config->cgroup_driver is resolved by host_cgroup_driver(). */
@@ -74,6 +75,15 @@ char **runtime_delete_argv(const struct runtime *r, const char *id, const char *
 char **runtime_exec_argv(const struct runtime *r, const struct runtime_exec *x);
 char **runtime_state_argv(const struct runtime *r, const char *id, const char *log_file);
 char **runtime_features_argv(const struct runtime *r);
+
+/*
+ * The handler is crun, which runs its commands from a read-only mount of its file: so start it from one (core/program_mount.h).
+ * runtime_file() is the mount's path for child_spec.file, good in this turn of the loop; NULL: by argv[0], as others.
+ */
+bool runtime_mounts_itself(const struct runtime *r);
+const char *runtime_file(const struct runtime *r);
+struct runtime_program *runtime_program_new(void);
+void runtime_program_free(struct runtime_program *p);
 
 /* The message of the last error in a log file's text (JSON lines), or NULL; the caller frees. Bounded and one line. */
 char *runtime_log_error(const char *text, size_t len);

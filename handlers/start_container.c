@@ -117,6 +117,7 @@ static int run_it(struct flow *f)
         .log_path = c->log_path,
         .stdin_open = config->stdin,
         .stdin_once = config->stdin_once,
+        .program_mount = runtime_mounts_itself(rt),
         .timeout_ms = RUN_TIMEOUT_MS,
     };
     runtime__v1__container_config__free_unpacked(config, NULL);

@@ -1,8 +1,8 @@
 # The small programs beside the daemon. cricket-keeper and cricket-pause are one process a pod each, so their pages count:
 # static, musl where it is installed (48 KiB instead of 700), sections packed without padding, no RELRO page, no unwind tables.
 MUSL_GCC   := $(shell command -v musl-gcc 2>/dev/null)
-SRC_KEEPER := $(sort $(wildcard helpers/keeper*.c)) core/cri_log.c core/keeper_wire.c
-HDR_KEEPER := $(wildcard helpers/keeper*.h) core/cri_log.h core/keeper_wire.h
+SRC_KEEPER := $(sort $(wildcard helpers/keeper*.c)) core/cri_log.c core/keeper_wire.c core/program_mount.c
+HDR_KEEPER := $(wildcard helpers/keeper*.h) core/cri_log.h core/keeper_wire.h core/program_mount.h
 SRC_UNPACK := $(wildcard helpers/unpack*.c)
 # inflates gzip twice as fast as zlib; where the architecture has no such package, zlib does it. ISAL_LIBS= turns it off
 ISAL_LIBS  ?= $(shell $(PKG_CONFIG) --silence-errors --libs libisal)

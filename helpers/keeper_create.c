@@ -1,5 +1,6 @@
 #include "helpers/keeper.h"
 #include "core/err.h"
+#include "core/program_mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,7 +92,8 @@ static bool make_stdio(struct container *c, struct stdio *io, uint32_t flags)
 }
 
 /* In the child. Its output is the container's, so its last words on stderr reach whoever asked. */
-static void run_command(const struct stdio *io, struct keeper_strings strings, uint32_t argc)
+static void run_command(const struct stdio *io, struct keeper_strings strings,
+                        const struct keeper_create_msg *m)
 {
     char *argv[KEEPER_ARGC_MAX + 1];
     sigset_t none;
@@ -111,9 +114,12 @@ static void run_command(const struct stdio *io, struct keeper_strings strings, u
     for (int i = 0; i < 3; i++)
         if (io->fds[i] >= 0)
             dup2(io->fds[i], i);
-    for (uint32_t i = 0; i < argc; i++)
+    for (uint32_t i = 0; i < m->argc; i++)
         argv[i] = (char *)(uintptr_t)keeper_next_string(&strings);
-    argv[argc] = NULL;
+    argv[m->argc] = NULL;
+    int program = m->flags & KEEPER_PROGRAM_MOUNT ? program_mount(argv[0]) : -1;
+    if (program >= 0)
+        syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
     execvp(argv[0], argv);
 
     struct text t;
@@ -137,7 +143,7 @@ static void start_command(struct container *c, const struct keeper_create_msg *m
     }
     c->command = fork();
     if (c->command == 0)
-        run_command(&io, argv, m->argc);
+        run_command(&io, argv, m);
     stdio_close(&io);
     if (c->command < 0) {
         c->command = 0;

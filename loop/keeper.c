@@ -249,7 +249,8 @@ int keeper_create(struct keeper *k, const struct keeper_create *c, keeper_create
     cleanup_free char *buf = mem_alloc(KEEPER_MSG_MAX);
     struct keeper_create_msg m = {.head = {.type = KEEPER_CREATE, .seq = keeper_next_seq(k)},
                                   .flags = (c->stdin_open ? KEEPER_STDIN_OPEN : 0U) |
-                                           (c->stdin_once ? KEEPER_STDIN_ONCE : 0U),
+                                           (c->stdin_once ? KEEPER_STDIN_ONCE : 0U) |
+                                           (c->program_mount ? KEEPER_PROGRAM_MOUNT : 0U),
                                   .timeout_ms = c->timeout_ms > 0 ? (uint32_t)c->timeout_ms : 0};
     const char *const fixed[] = {c->container_id, c->pid_file, c->console_socket, c->log_path};
     struct keeper_builder b;

@@ -79,7 +79,8 @@ struct keeper_create {
         *console_socket;  /* tty: path (<= 107 bytes) at which the keeper listens for the pty; NULL: pipes */
     const char *log_path; /* CRI log; created with its directories' being there; NULL: output is dropped */
     bool stdin_open, stdin_once;
-    int timeout_ms; /* the command is killed after it */
+    bool program_mount; /* argv[0] is an absolute path, run as core/program_mount.h has it, where that can be */
+    int timeout_ms;     /* the command is killed after it */
 };
 typedef void keeper_created_fn(void *data, int pid, const struct err *err); /* err: the runtime's own words */
 

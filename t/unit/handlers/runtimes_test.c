@@ -191,6 +191,41 @@ static void asks_when_nobody_waits(void **state)
     runtimes_free(rs);
 }
 
+static void mounts_the_file_of_crun(void **state)
+{
+    char dir[] = "/tmp/cricket-runtimes-XXXXXX", crun[60], first[60], command[300];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(crun, sizeof(crun), "%s/crun", dir);
+    snprintf(command, sizeof(command), "cp /bin/true %s", crun);
+    assert_int_equal(system(command), 0);
+    set_config(crun, "runc", "/nowhere/youki");
+    struct runtimes *rs = runtimes_new(&daemon_, &v2_only);
+    const struct runtime *rt = runtime_at(rs, 0);
+    assert_true(runtime_mounts_itself(rt));
+    assert_false(runtime_mounts_itself(runtime_at(rs, 1)));
+    assert_null(runtime_file(runtime_at(rs, 1)));
+    assert_null(runtime_file(runtime_at(rs, 2)));
+    const char *file = runtime_file(rt);
+    assert_non_null(file);
+    snprintf(first, sizeof(first), "%s", file);
+    assert_string_equal(runtime_file(rt), first); /* the same mount for the next command */
+    struct stat before, after;
+    assert_int_equal(stat(first, &before), 0);
+    snprintf(command, sizeof(command), "cp /bin/false %s.new && mv %s.new %s", crun, crun, crun);
+    assert_int_equal(system(command), 0); /* an upgrade */
+    assert_int_equal(stat(runtime_file(rt), &after), 0);
+    assert_int_not_equal(before.st_ino, after.st_ino);
+    snprintf(command, sizeof(command), "printf '#!/bin/sh\n' > %s", crun);
+    assert_int_equal(system(command), 0);
+    assert_null(runtime_file(rt)); /* a script's interpreter could not read it there */
+    snprintf(command, sizeof(command), "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+    assert_null(runtime_file(rt));
+    runtimes_free(rs);
+}
+
 static void check_argv(char **argv, const char *want)
 {
     cleanup_buf struct buf b = {0};
@@ -525,6 +560,7 @@ int main(void)
         cmocka_unit_test(last_error_of_a_log),
         cmocka_unit_test(runc_takes_the_configuration),
         cmocka_unit_test(crun_takes_the_configuration),
+        cmocka_unit_test(mounts_the_file_of_crun),
         cmocka_unit_test(may_go_while_it_asks),
         cmocka_unit_test(asks_when_nobody_waits),
     };

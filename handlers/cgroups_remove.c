@@ -1,5 +1,6 @@
 #include "core/cgroup.h"
 #include "core/mem.h"
+#include "core/tree.h"
 #include "handlers/pod_parts.h"
 #include "loop/child.h"
 
@@ -11,6 +12,7 @@ enum { KILL_MS = 10000, BUSY_TRIES = 1000, TIMEOUT_MS = 60000 };
 struct removal {
     const struct cgroups *cgroups;
     char *const *dirs;
+    const char *tree;
     void (*on_done)(void *data, const struct err *err);
     void *data;
 };
@@ -41,6 +43,11 @@ static int remove_all(void *arg, int out_fd)
         dprintf(STDERR_FILENO, "%s\n", err.msg);
         bad = 1;
     }
+    struct err err;
+    if (!bad && r->tree && tree_remove(r->tree, &err) < 0) {
+        dprintf(STDERR_FILENO, "%s\n", err.msg);
+        bad = 1;
+    }
     return bad;
 }
 
@@ -49,17 +56,19 @@ static void on_child_done(void *data, struct child_result *result)
     struct removal *r = data;
     struct err err;
 
-    r->on_done(r->data, child_check(result, "remove cgroups", &err) < 0 ? &err : NULL);
+    r->on_done(r->data, child_check(result, r->tree ? "remove cgroups and files" : "remove cgroups", &err) < 0
+                            ? &err
+                            : NULL);
     free(r);
 }
 
-int cgroups_remove(struct loop *l, const struct cgroups *cgroups, char *const *dirs,
+int cgroups_remove(struct loop *l, const struct cgroups *cgroups, char *const *dirs, const char *tree,
                    void (*on_done)(void *data, const struct err *err), void *data, struct err *err)
 {
     struct removal *r = mem_new(struct removal);
     struct child_spec spec = {.name = "remove cgroups", .run = remove_all, .arg = r, .timeout_ms = TIMEOUT_MS};
 
-    *r = (struct removal){cgroups, dirs, on_done, data};
+    *r = (struct removal){cgroups, dirs, tree, on_done, data};
     if (child_start(l, &spec, on_child_done, r, NULL, err) < 0) {
         free(r);
         return err_errno(err);

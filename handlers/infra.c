@@ -371,7 +371,7 @@ static int remove_files(struct flow *f)
 
     close_pidfd(pod);
     pod->infra_pid = 0;
-    if (rootfs_remove(f->loop, data_path, target, on_rootfs_removed, f, &err) < 0)
+    if (rootfs_remove(f->loop, data_path, target, NULL, on_rootfs_removed, f, &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;
 }

@@ -48,8 +48,8 @@ int pod_claim_cgroup(struct flow *f)
     return 0;
 }
 
-/* All of it when it is ours; else only what we put into a parent that is the kubelet's. */
-int pod_release_cgroup(struct flow *f)
+/* All of it when it is ours; else only what we put into a parent that is the kubelet's. tree: NULL for none. */
+static int release_cgroup(struct flow *f, const char *tree)
 {
     struct pod_flow *pf = f->data;
     struct pod *pod = pf->pod;
@@ -61,10 +61,15 @@ int pod_release_cgroup(struct flow *f)
     cleanup_free char *keeper = mem_printf("%s/cricket-keeper", pod->cgroup_dir);
     cleanup_free char *infra = cgroup_container_dir(d->config.cgroup_driver, pod->cgroup_parent, pod->id);
     char *parts[] = {keeper, infra, NULL}, *whole[] = {pod->cgroup_dir, NULL};
-    if (cgroups_remove(f->loop, &d->host.cgroups, pod->cgroup_parent_is_ours ? whole : parts, flow_done, f,
-                       &err) < 0)
+    if (cgroups_remove(f->loop, &d->host.cgroups, pod->cgroup_parent_is_ours ? whole : parts, tree, flow_done,
+                       f, &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;
+}
+
+int pod_release_cgroup(struct flow *f)
+{
+    return release_cgroup(f, NULL);
 }
 
 /* ---- files --------------------------------------------------------------------------------------------------------- */
@@ -84,6 +89,14 @@ int pod_remove_files(struct flow *f)
     const char *const paths[] = {pf->pod->dir, NULL};
 
     return rmtree_start(f->loop, paths, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
+}
+
+/* Both, in one child: each costs a fork of the daemon. */
+int pod_release_cgroup_and_files(struct flow *f)
+{
+    struct pod_flow *pf = f->data;
+
+    return pf->pod->cgroup_dir ? release_cgroup(f, pf->pod->dir) : pod_remove_files(f);
 }
 
 /* ---- namespaces ---------------------------------------------------------------------------------------------------- */

@@ -25,6 +25,7 @@ int pod_claim_cgroup(struct flow *f);
 int pod_release_cgroup(struct flow *f);
 int pod_make_files(struct flow *f);
 int pod_remove_files(struct flow *f);
+int pod_release_cgroup_and_files(struct flow *f);
 int pod_pin_namespaces(struct flow *f);
 int pod_unpin_namespaces(struct flow *f);
 int pod_cni_add(struct flow *f);
@@ -56,7 +57,8 @@ void infra_exited(struct pod *pod);
 extern const struct keeper_events pod_keeper_events;
 
 struct cgroups;
-/* Kills what is in these cgroups and removes them, in a child. What is absent is fine. */
+/* Kills what is in these cgroups and removes them, and then tree (NULL: none) with all in it, in one child. What is absent is
+ * fine. */
 int cgroups_remove(struct loop *l, const struct cgroups *cgroups,
-                   char *const *dirs /* NULL-terminated, copied */,
+                   char *const *dirs /* NULL-terminated, copied */, const char *tree /* copied */,
                    void (*on_done)(void *data, const struct err *err), void *data, struct err *err) must_check;

@@ -50,6 +50,8 @@ struct pod {
     bool infra_exited;
 
     struct cpu_rate cpu_rate;
+    bool stopped; /* this daemon has stopped it, to the last step: there is no network and no namespace left */
+
     struct keeper *keeper;      /* NULL while none is connected */
     struct keeper *lost_keeper; /* it died, and is being started again */
     struct timer keeper_timer;  /* until the next try */

@@ -11,14 +11,14 @@
 static int stop_it(struct flow *f);
 static int delete_from_runtime(struct flow *f);
 static int remove_cgroup(struct flow *f);
+static int remove_all_files(struct flow *f);
 static int forget(struct flow *f);
 
 static const struct flow_step remove_container_steps[] = {
     {"stop", stop_it, NULL},
     {"delete from runtime", delete_from_runtime, NULL},
     {"cgroup", remove_cgroup, NULL},
-    {"root filesystem", container_remove_rootfs, NULL},
-    {"files", container_remove_files, NULL},
+    {"root filesystem and files", remove_all_files, NULL},
     {"image", container_release_image, NULL},
     {"commit", forget, NULL},
     {0},
@@ -82,12 +82,13 @@ static int remove_cgroup(struct flow *f)
     char *dirs[] = {dir, NULL};
     if (!cgroup_exists(&d->host.cgroups, dir))
         return 0;
-    if (cgroups_remove(f->loop, &d->host.cgroups, dirs, flow_done, f, &err) < 0)
+    if (cgroups_remove(f->loop, &d->host.cgroups, dirs, NULL, flow_done, f, &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;
 }
 
-int container_remove_rootfs(struct flow *f)
+/* bundle: NULL leaves it */
+static int remove_files(struct flow *f, const char *bundle)
 {
     struct container_flow *cf = f->data;
     struct container *c = cf->container;
@@ -95,9 +96,22 @@ int container_remove_rootfs(struct flow *f)
     cleanup_free char *data = mem_printf("%s/containers/%s", c->daemon->config.root, c->id);
     cleanup_free char *target = container_path(c, "rootfs");
 
-    if (rootfs_remove(f->loop, data, target, flow_done, f, &err) < 0)
+    if (rootfs_remove(f->loop, data, target, bundle, flow_done, f, &err) < 0)
         return flow_error(f, &err);
     return FLOW_WAIT;
+}
+
+/* In one child: each costs a fork of the daemon. */
+static int remove_all_files(struct flow *f)
+{
+    struct container_flow *cf = f->data;
+
+    return remove_files(f, cf->container->dir);
+}
+
+int container_remove_rootfs(struct flow *f)
+{
+    return remove_files(f, NULL);
 }
 
 int container_remove_files(struct flow *f)

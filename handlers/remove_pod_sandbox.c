@@ -14,19 +14,18 @@ static int remove_containers(struct flow *f);
 static int forget_pod(struct flow *f);
 
 static const struct flow_step remove_pod_steps[] = {
-    {"stop", stop_pod, NULL},
-    {"containers", remove_containers, NULL},
-    {"keeper", pod_end_keeper, NULL},
-    {"cgroup", pod_release_cgroup, NULL},
-    {"files", pod_remove_files, NULL},
-    {"commit", forget_pod, NULL},
-    {0},
+    {"stop", stop_pod, NULL},         {"containers", remove_containers, NULL},
+    {"keeper", pod_end_keeper, NULL}, {"cgroup and files", pod_release_cgroup_and_files, NULL},
+    {"commit", forget_pod, NULL},     {0},
 };
 
-/* The stop is an operation of its own, below this one: its slot is this flow's. */
+/* The stop is an operation of its own, below this one: its slot is this flow's. One that was done is not done again. */
 static int stop_pod(struct flow *f)
 {
     struct pod_flow *pf = f->data;
+
+    if (pf->pod->stopped)
+        return 0;
     struct op *op = stop_pod_op(pf->pod);
 
     op_wait_fn(op, flow_done, f);

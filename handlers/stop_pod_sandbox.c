@@ -59,7 +59,10 @@ static int commit_stopped(struct flow *f)
 
     strings_free(pod->ips);
     pod->ips = NULL;
-    return pod_save(pod, &err) < 0 ? flow_error(f, &err) : 0;
+    if (pod_save(pod, &err) < 0)
+        return flow_error(f, &err);
+    pod->stopped = true;
+    return 0;
 }
 
 static void reply(struct op *op, struct rpc *rpc)

@@ -8,7 +8,6 @@
 #include "handlers/run_pod_sandbox.h"
 #include "handlers/runtimes.h"
 #include "loop/child.h"
-#include "loop/rmtree.h"
 #include "loop/rootfs.h"
 
 #include <dirent.h>
@@ -26,12 +25,10 @@ struct orphan {
 };
 
 static int delete_from_runtimes(struct flow *f);
-static int remove_rootfs(struct flow *f);
 static int remove_files(struct flow *f);
 
 static const struct flow_step sweep_container_steps[] = {
     {"delete from runtimes", delete_from_runtimes, NULL},
-    {"root filesystem", remove_rootfs, NULL},
     {"files", remove_files, NULL},
     {0},
 };
@@ -66,24 +63,16 @@ static int delete_from_runtimes(struct flow *f)
     return 0;
 }
 
-static int remove_rootfs(struct flow *f)
-{
-    struct orphan *o = f->data;
-    struct err err;
-    cleanup_free char *data = mem_printf("%s/containers/%s", o->daemon->config.root, o->id);
-    cleanup_free char *target = mem_printf("%s/containers/%s/rootfs", o->daemon->config.state, o->id);
-
-    return rootfs_remove(f->loop, data, target, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
-}
-
 static int remove_files(struct flow *f)
 {
     struct orphan *o = f->data;
     struct err err;
-    cleanup_free char *dir = mem_printf("%s/containers/%s", o->daemon->config.state, o->id);
-    const char *const paths[] = {dir, NULL};
+    cleanup_free char *data = mem_printf("%s/containers/%s", o->daemon->config.root, o->id);
+    cleanup_free char *bundle = mem_printf("%s/containers/%s", o->daemon->config.state, o->id);
+    cleanup_free char *target = mem_printf("%s/rootfs", bundle);
 
-    return rmtree_start(f->loop, paths, flow_done, f, &err) < 0 ? flow_error(f, &err) : FLOW_WAIT;
+    return rootfs_remove(f->loop, data, target, bundle, flow_done, f, &err) < 0 ? flow_error(f, &err)
+                                                                                : FLOW_WAIT;
 }
 
 static void sweep_pods(struct daemon *d);

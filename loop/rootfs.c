@@ -130,7 +130,7 @@ static int run_prepare(void *arg, int out_fd)
 
 static int run_remove(void *arg, int out_fd)
 {
-    const char *const *paths = arg; /* data_dir, target */
+    const char *const *paths = arg; /* data_dir, target, bundle or NULL */
     struct reply reply = {0};
 
     while (umount2(paths[1], UMOUNT_NOFOLLOW) == 0)
@@ -141,6 +141,8 @@ static int run_remove(void *arg, int out_fd)
         reply.rc = err_sys(&reply.err, errno, "cannot remove %s", paths[1]);
     if (reply.rc == 0)
         reply.rc = tree_remove(paths[0], &reply.err);
+    if (reply.rc == 0 && paths[2])
+        reply.rc = tree_remove(paths[2], &reply.err);
     return fd_write_all(out_fd, &reply, sizeof(reply)) < 0;
 }
 
@@ -234,10 +236,10 @@ int rootfs_prepare(struct loop *l, const struct rootfs_spec *spec, rootfs_prepar
     return r;
 }
 
-int rootfs_remove(struct loop *l, const char *data_dir, const char *target, rootfs_done_fn *on_done, void *data,
-                  struct err *err)
+int rootfs_remove(struct loop *l, const char *data_dir, const char *target, const char *bundle,
+                  rootfs_done_fn *on_done, void *data, struct err *err)
 {
-    const char *paths[] = {data_dir, target};
+    const char *paths[] = {data_dir, target, bundle};
     const struct child_spec cs = {.name = "container root", .run = run_remove, .arg = paths};
     struct job *j = job_new(NULL, on_done, data);
     int r = child_start(l, &cs, on_remove_child, j, NULL, err);

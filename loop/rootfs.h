@@ -31,6 +31,7 @@ typedef void rootfs_done_fn(void *data, const struct err *err); /* err NULL on s
 int rootfs_prepare(struct loop *l, const struct rootfs_spec *spec, rootfs_prepared_fn *on_done, void *data,
                    struct child **ret_child, struct err *err) must_check;
 
-/* Unmounts target and removes it, then data_dir with all in it. What is not there is fine: call it as often as you like. */
-int rootfs_remove(struct loop *l, const char *data_dir, const char *target, rootfs_done_fn *on_done, void *data,
-                  struct err *err) must_check;
+/* Unmounts target and removes it, then data_dir with all in it, then bundle (NULL: none), the same. What is not there is
+ * fine: call it as often as you like. */
+int rootfs_remove(struct loop *l, const char *data_dir, const char *target, const char *bundle,
+                  rootfs_done_fn *on_done, void *data, struct err *err) must_check;

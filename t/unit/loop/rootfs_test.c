@@ -111,15 +111,21 @@ static struct outcome prepare_it(const struct rootfs_spec *s)
     return o;
 }
 
-static struct outcome remove_it(void)
+static struct outcome remove_with(const char *bundle)
 {
     struct outcome o = {0};
     struct err err = {0};
 
-    assert_int_equal(rootfs_remove(loop, at("data/c1"), at("state/c1/rootfs"), on_removed, &o, &err), 0);
+    assert_int_equal(rootfs_remove(loop, at("data/c1"), at("state/c1/rootfs"), bundle, on_removed, &o, &err),
+                     0);
     loop_run(loop);
     assert_int_equal(o.calls, 1);
     return o;
+}
+
+static struct outcome remove_it(void)
+{
+    return remove_with(NULL);
 }
 
 static bool is_mounted(void)
@@ -206,6 +212,29 @@ static void mounts_layers_and_finds_the_user(void **state)
     assert_int_equal(access(at("lower1/etc/passwd"), F_OK), 0);
     o = remove_it(); /* twice is once */
     assert_true(o.ok);
+}
+
+static void the_bundle_goes_last(void **state)
+{
+    const char *layers[] = {at("lower1"), NULL};
+    struct rootfs_spec s = usual(layers, NULL, NULL);
+
+    (void)state;
+    assert_true(prepare_it(&s).ok);
+    put("state/c1/config.json", "{}");
+    make_dir("data/c1/busy");
+    assert_int_equal(mount("tmpfs", at("data/c1/busy"), "tmpfs", 0, NULL), 0);
+    struct outcome o = remove_with(at("state/c1"));
+    assert_false(o.ok);
+    assert_non_null(strstr(o.err.msg, "busy"));
+    assert_false(is_mounted());
+    assert_int_equal(access(at("state/c1/config.json"), F_OK), 0); /* what a retry may need */
+    assert_int_equal(umount2(at("data/c1/busy"), 0), 0);
+    assert_true(remove_with(at("state/c1")).ok);
+    assert_int_not_equal(access(at("state/c1"), F_OK), 0);
+    assert_int_not_equal(access(at("data/c1"), F_OK), 0);
+    assert_int_equal(access(at("state"), F_OK), 0);
+    assert_true(remove_with(at("state/c1")).ok);
 }
 
 static void prepares_again_after_a_crash(void **state)
@@ -434,6 +463,7 @@ int main(void)
     loop = loop_new();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(mounts_layers_and_finds_the_user, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_bundle_goes_last, set_up, tear_down),
         cmocka_unit_test_setup_teardown(prepares_again_after_a_crash, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mounts_as_many_as_the_kernel_takes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mounts_the_old_way_as_well, set_up, tear_down),

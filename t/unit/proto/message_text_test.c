@@ -62,11 +62,34 @@ static void test_repeated_strings_are_walked_and_bytes_are_not(void **state)
     assert_true(message_text_is_valid(&reply.base, NULL));
 }
 
+static void test_packed_behind_room_with_its_text_repaired(void **state)
+{
+    char odd[] = "b\xffox";
+    Runtime__V1__ImageSpec spec = RUNTIME__V1__IMAGE_SPEC__INIT;
+    size_t n = 0;
+
+    (void)state;
+    spec.image = odd;
+    size_t whole = protobuf_c_message_get_packed_size(&spec.base);
+    cleanup_free uint8_t *bytes = message_text_pack(&spec.base, 5, whole, &n);
+    assert_non_null(bytes);
+    assert_int_equal(n, whole);
+    Runtime__V1__ImageSpec *copy = runtime__v1__image_spec__unpack(NULL, n, bytes + 5);
+    assert_non_null(copy);
+    assert_string_equal(copy->image, "b?ox");
+    assert_string_equal(odd, "b\xffox"); /* the message itself is not ours to change */
+    runtime__v1__image_spec__free_unpacked(copy, NULL);
+    n = 0;
+    assert_null(message_text_pack(&spec.base, 5, whole - 1, &n));
+    assert_int_equal(n, whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nested_strings_are_found_and_repaired),
         cmocka_unit_test(test_repeated_strings_are_walked_and_bytes_are_not),
+        cmocka_unit_test(test_packed_behind_room_with_its_text_repaired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

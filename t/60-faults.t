@@ -134,5 +134,16 @@ for my $round (1 .. 12) {
     $c->is_as_before($before, "a daemon killed in the life of a pod ($round)", but => qr/ descriptor /);
 }
 $c->remove_pod($pod);
+# ---- a new daemon asks its runtimes --------------------------------------------------------------------------------------
+$c->set_faults($runtime, features => 'hang');
+$c->stop;
+$c->start;
+ok $c->call('Version'), 'Version is answered while a runtime has not told what it can do';
+is $c->client->finish($c->client->start('Status', {}, timeout => 1))->{code}, 'DEADLINE_EXCEEDED', '... and Status waits';
+my $status = $c->client->start('Status');
+wait_for('the question', sub { $c->hanging });
+$c->end_hanging;
+my ($faulty) = grep { $_->{name} eq 'faulty' } @{$c->client->finish($status)->{reply}{runtime_handlers}};
+ok $faulty, '... until that is known, or known not to be';
 $c->stop;
 done_testing;

@@ -48,6 +48,7 @@ for my $step (Bench::Plan::steps($mode, %o)) {
         my $json = "$results/$mode-$step->{name}-" . ($step->{floor} ? 'floor' : $r->name) . "-$step->{run}.json";
         printf STDERR "%s, run %d: %s\n", $step->{name}, $step->{run}, $step->{floor} ? 'floors' : $r->name;
         unlink $json;
+        settle();
         my ($rc, $text) = cribench($r, $step, $json);
         print STDERR $text if $ENV{BENCH_VERBOSE} || !-s $json;
         print STDERR $r->log_tail if !-s $json;
@@ -60,6 +61,27 @@ $report->compare_with_last("$results/$mode-last.json");
 $report->write_svg("$Cricket::BUILD/cribench", "$results/$mode.svg");
 $report->write_document("$FindBin::Bin/../docs/performance.md", 'make bench' . ($o{oci} eq 'crun' ? '' : " BENCH_FLAGS='--oci $o{oci}'")) if $mode eq 'full' && !$o{only};
 exit($report->failed ? 1 : 0);
+
+# Waits until the processors have little to do, or a while at most: what the scenario before has left to the background (namespaces
+# that the kernel takes apart, a runtime that tidies up) is not the next one's.
+sub settle {
+    my $end = time + 20;
+    my ($last_busy, $last_idle) = processor_time();
+    while (time < $end) {
+        select undef, undef, undef, 0.5;
+        my ($busy, $idle) = processor_time();
+        return if $busy - $last_busy < 0.1 * ($busy + $idle - $last_busy - $last_idle);
+        ($last_busy, $last_idle) = ($busy, $idle);
+    }
+}
+
+# (busy, idle) of all processors since the machine started, in ticks; waiting for a disk is idle.
+sub processor_time {
+    my ($user, $nice, $system, $idle, $wait, @rest) = (slurp('/proc/stat') // '') =~ /^cpu +(.*)$/m ? split(/ /, $1) : (0) x 5;
+    my $busy = $user + $nice + $system;
+    $busy += $_ // 0 for @rest[0 .. 2];    # irq, softirq, steal
+    return ($busy, $idle + $wait);
+}
 
 # One scenario on one runtime. A limit, so that a runtime that hangs shows as a failure and the rest goes on.
 sub cribench {

@@ -45,8 +45,8 @@ enum cgroup_stats_part {
 };
 
 /*
- * Reads the parts of dir (core/cgroup.h). Does not wait: some 35 us on v1, 100 us on v2 (2 GHz), no heap. A cgroup that is
- * gone has nothing known.
+ * Reads the parts of dir (core/cgroup.h): some 35 us on v1, 100 us on v2 (2 GHz), more where v2 has counters of many
+ * processors to add up first; no disk, no heap. A cgroup that is gone has nothing known.
  */
 void cgroup_stats_read(const struct cgroups *c, const char *dir, unsigned parts,
                        struct cgroup_stats *ret_stats);

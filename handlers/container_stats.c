@@ -5,6 +5,7 @@
 #include "handlers/cri_stats.h"
 #include "handlers/methods.h"
 #include "handlers/writable_layers.h"
+#include "proto/message_text.h"
 
 static Runtime__V1__ContainerAttributes *attributes(struct rpc *rpc, struct container *c)
 {
@@ -36,20 +37,20 @@ Runtime__V1__ContainerStats *cri_container_stats(struct rpc *rpc, struct contain
     return m;
 }
 
-static void reply_one(struct stats_job *j)
+/* ContainerStatsResponse looks the same on the wire: its one field has the number of the list. */
+static bool pack(struct stats_job *j, size_t i, uint8_t **ret_bytes, size_t *ret_n)
 {
-    Runtime__V1__ContainerStatsResponse r = RUNTIME__V1__CONTAINER_STATS_RESPONSE__INIT;
-    struct err err;
-    struct container *c = stats_sample_container(j, &j->samples[0]);
+    Runtime__V1__ListContainerStatsResponse r = RUNTIME__V1__LIST_CONTAINER_STATS_RESPONSE__INIT;
+    struct container *c = stats_sample_container(j, &j->samples[i]);
+    Runtime__V1__ContainerStats *stats;
 
-    if (!c) {
-        err_set(&err, GRPC_FAILED_PRECONDITION, 0, "container %.13s ended while it was looked at",
-                j->samples[0].id);
-        rpc_fail(j->rpc, &err);
-        return;
-    }
-    r.stats = cri_container_stats(j->rpc, c, &j->samples[0]);
-    rpc_reply(j->rpc, &r.base);
+    if (!c)
+        return false;
+    stats = cri_container_stats(j->rpc, c, &j->samples[i]);
+    r.n_stats = 1;
+    r.stats = &stats;
+    *ret_bytes = message_text_pack(&r.base, 0, SIZE_MAX, ret_n);
+    return true;
 }
 
 void handle_container_stats(struct rpc *rpc)
@@ -63,22 +64,9 @@ void handle_container_stats(struct rpc *rpc)
         return;
     }
     writable_layers_look(rpc->daemon->writable_layers);
-    struct stats_job *j = stats_job_new(rpc, reply_one);
+    struct stats_job *j = stats_job_new(rpc, true, pack);
     stats_job_add_container(j, c);
     stats_job_run(j);
-}
-
-static void reply_list(struct stats_job *j)
-{
-    Runtime__V1__ListContainerStatsResponse r = RUNTIME__V1__LIST_CONTAINER_STATS_RESPONSE__INIT;
-
-    r.stats = rpc_alloc(j->rpc, j->n * sizeof(*r.stats) + 1);
-    for (size_t i = 0; i < j->n; i++) {
-        struct container *c = stats_sample_container(j, &j->samples[i]);
-        if (c)
-            r.stats[r.n_stats++] = cri_container_stats(j->rpc, c, &j->samples[i]);
-    }
-    rpc_reply(j->rpc, &r.base);
 }
 
 void handle_list_container_stats(struct rpc *rpc)
@@ -86,7 +74,7 @@ void handle_list_container_stats(struct rpc *rpc)
     const Runtime__V1__ListContainerStatsRequest *req =
         (const Runtime__V1__ListContainerStatsRequest *)rpc->request;
     const Runtime__V1__ContainerStatsFilter *f = req->filter;
-    struct stats_job *j = stats_job_new(rpc, reply_list);
+    struct stats_job *j = stats_job_new(rpc, false, pack);
 
     writable_layers_look(rpc->daemon->writable_layers);
     for (struct container *c = containers_first(rpc->daemon->containers); c; c = containers_next(c))

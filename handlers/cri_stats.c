@@ -140,13 +140,13 @@ static Runtime__V1__NetworkInterfaceUsage *interface(struct rpc *rpc, const stru
 
 Runtime__V1__NetworkUsage *cri_network_usage(struct rpc *rpc, const struct netns_counters *c, int64_t at_ns)
 {
-    Runtime__V1__NetworkUsage *u = rpc_new(rpc, Runtime__V1__NetworkUsage);
     size_t first = 0;
 
+    if (c->n == 0) /* kubelets take the default interface for granted */
+        return NULL;
+    Runtime__V1__NetworkUsage *u = rpc_new(rpc, Runtime__V1__NetworkUsage);
     runtime__v1__network_usage__init(u);
     u->timestamp = at_ns;
-    if (c->n == 0)
-        return u;
     for (size_t i = 0; i < c->n; i++)
         if (strcmp(c->devs[i].name, DEFAULT_INTERFACE) == 0)
             first = i;

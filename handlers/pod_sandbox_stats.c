@@ -1,4 +1,5 @@
 /* PodSandboxStats and ListPodSandboxStats: of pods that are READY, with those of their containers that run. */
+#include "core/mem.h"
 #include "handlers/containers.h"
 #include "handlers/cri_maps.h"
 #include "handlers/cri_objects.h"
@@ -6,6 +7,7 @@
 #include "handlers/methods.h"
 #include "handlers/pods.h"
 #include "handlers/writable_layers.h"
+#include "proto/message_text.h"
 
 static Runtime__V1__PodSandboxAttributes *attributes(struct rpc *rpc, struct pod *pod)
 {
@@ -87,19 +89,18 @@ static Runtime__V1__PodSandboxStats *cri_pod_stats(struct stats_job *j, size_t i
     return m;
 }
 
-static void reply_one(struct stats_job *j)
+/* PodSandboxStatsResponse looks the same on the wire: its one field has the number of the list. */
+static bool pack(struct stats_job *j, size_t i, uint8_t **ret_bytes, size_t *ret_n)
 {
-    Runtime__V1__PodSandboxStatsResponse r = RUNTIME__V1__POD_SANDBOX_STATS_RESPONSE__INIT;
-    struct err err;
+    Runtime__V1__ListPodSandboxStatsResponse r = RUNTIME__V1__LIST_POD_SANDBOX_STATS_RESPONSE__INIT;
+    Runtime__V1__PodSandboxStats *stats = j->samples[i].kind == STATS_POD ? cri_pod_stats(j, i) : NULL;
 
-    r.stats = cri_pod_stats(j, 0);
-    if (!r.stats) {
-        err_set(&err, GRPC_FAILED_PRECONDITION, 0, "pod %.13s was stopped while it was looked at",
-                j->samples[0].id);
-        rpc_fail(j->rpc, &err);
-        return;
-    }
-    rpc_reply(j->rpc, &r.base);
+    if (!stats)
+        return false;
+    r.n_stats = 1;
+    r.stats = &stats;
+    *ret_bytes = message_text_pack(&r.base, 0, SIZE_MAX, ret_n);
+    return true;
 }
 
 void handle_pod_sandbox_stats(struct rpc *rpc)
@@ -116,22 +117,9 @@ void handle_pod_sandbox_stats(struct rpc *rpc)
         return;
     }
     writable_layers_look(rpc->daemon->writable_layers);
-    struct stats_job *j = stats_job_new(rpc, reply_one);
-    stats_job_add_pod(j, pod);
+    struct stats_job *j = stats_job_new(rpc, true, pack);
+    stats_job_add_pods(j, &pod, 1);
     stats_job_run(j);
-}
-
-static void reply_list(struct stats_job *j)
-{
-    Runtime__V1__ListPodSandboxStatsResponse r = RUNTIME__V1__LIST_POD_SANDBOX_STATS_RESPONSE__INIT;
-
-    r.stats = rpc_alloc(j->rpc, j->n * sizeof(*r.stats) + 1);
-    for (size_t i = 0; i < j->n; i++) {
-        Runtime__V1__PodSandboxStats *m = j->samples[i].kind == STATS_POD ? cri_pod_stats(j, i) : NULL;
-        if (m)
-            r.stats[r.n_stats++] = m;
-    }
-    rpc_reply(j->rpc, &r.base);
 }
 
 void handle_list_pod_sandbox_stats(struct rpc *rpc)
@@ -139,12 +127,17 @@ void handle_list_pod_sandbox_stats(struct rpc *rpc)
     const Runtime__V1__ListPodSandboxStatsRequest *req =
         (const Runtime__V1__ListPodSandboxStatsRequest *)rpc->request;
     const Runtime__V1__PodSandboxStatsFilter *f = req->filter;
-    struct stats_job *j = stats_job_new(rpc, reply_list);
+    struct stats_job *j = stats_job_new(rpc, false, pack);
+    cleanup_free struct pod **pods = NULL;
+    size_t n = 0, cap = 0;
 
     writable_layers_look(rpc->daemon->writable_layers);
     for (struct pod *pod = pods_first(rpc->daemon->pods); pod; pod = pods_next(pod))
         if (pod->state == POD_READY &&
-            (!f || pod_is_selected(pod, f->id, f->label_selector, f->n_label_selector)))
-            stats_job_add_pod(j, pod);
+            (!f || pod_is_selected(pod, f->id, f->label_selector, f->n_label_selector))) {
+            pods = mem_grow(pods, &cap, n + 1, sizeof(struct pod *));
+            pods[n++] = pod;
+        }
+    stats_job_add_pods(j, pods, n);
     stats_job_run(j);
 }

@@ -2,10 +2,14 @@
 #include "core/program_mount.h"
 #include "handlers/runtimes.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* Kept from command to command: to unmount waits for a grace period of RCU, which is nothing for the loop. */
+/*
+ * Kept from command to command: to unmount waits for a grace period of RCU, some 10 ms. So the loop has that, and a mount of a
+ * single file, which is quick, with each upgrade of the program and not with each command.
+ */
 struct runtime_program {
     int fd; /* negative: it cannot be had */
     struct stat file;
@@ -22,8 +26,9 @@ static void take(struct runtime_program *p, const char *path, const struct stat 
 {
     if (p->fd >= 0)
         close(p->fd);
-    p->file = *file;
     p->fd = program_mount(path);
+    p->file =
+        p->fd == -EMFILE || p->fd == -ENFILE || p->fd == -ENOMEM ? (struct stat){0} : *file; /* may pass */
     snprintf(p->path, sizeof(p->path), "/proc/self/fd/%d", p->fd);
 }
 

@@ -7,13 +7,14 @@
 /* Of a turn. One sample is a tenth of it. */
 enum { SLICE_US = 500 };
 
-struct stats_job *stats_job_new(struct rpc *rpc, void (*reply)(struct stats_job *job))
+struct stats_job *stats_job_new(struct rpc *rpc, bool single, stats_pack_fn *pack)
 {
     struct stats_job *j = mem_new(struct stats_job);
 
     j->rpc = rpc;
     j->daemon = rpc->daemon;
-    j->reply = reply;
+    j->single = single;
+    j->pack = pack;
     return j;
 }
 
@@ -40,7 +41,46 @@ static bool parent_is_shared(const struct daemon *d, const struct pod *pod)
     return !pod->cgroup_parent_is_ours && strcmp(pod->cgroup_parent, usual) == 0;
 }
 
-void stats_job_add_pod(struct stats_job *j, const struct pod *pod)
+static int by_pod(const void *a, const void *b)
+{
+    return strcmp((*(struct container *const *)a)->pod_id, (*(struct container *const *)b)->pod_id);
+}
+
+/* Those that run, sorted by their pods. The caller frees. */
+static struct container **running(const struct stats_job *j, size_t *ret_n)
+{
+    struct container **list = NULL;
+    size_t n = 0, cap = 0;
+
+    for (struct container *c = containers_first(j->daemon->containers); c; c = containers_next(c))
+        if (c->state == CONTAINER_STATE_RUNNING) {
+            list = mem_grow(list, &cap, n + 1, sizeof(struct container *));
+            list[n++] = c;
+        }
+    if (n)
+        qsort(list, n, sizeof(struct container *), by_pod);
+    *ret_n = n;
+    return list;
+}
+
+/* The first of a sorted list that is the pod's or would come behind it. */
+static size_t first_of(struct container *const *list, size_t n, const char *pod_id)
+{
+    size_t from = 0;
+
+    while (n > 0) {
+        size_t half = n / 2;
+        if (strcmp(list[from + half]->pod_id, pod_id) < 0) {
+            from += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return from;
+}
+
+static void add_pod(struct stats_job *j, const struct pod *pod, struct container *const *list, size_t n)
 {
     bool shared = parent_is_shared(j->daemon, pod);
     struct stats_sample *s = add(j, STATS_POD, pod->id);
@@ -49,9 +89,17 @@ void stats_job_add_pod(struct stats_job *j, const struct pod *pod)
     s->wants_pids = !shared;
     if (!pod->host_network)
         s->network = j->networks_n++;
-    for (struct container *c = containers_first(j->daemon->containers); c; c = containers_next(c))
-        if (c->state == CONTAINER_STATE_RUNNING && strcmp(c->pod_id, pod->id) == 0)
-            add(j, STATS_CONTAINER, c->id)->wants_pids = shared;
+    for (size_t i = first_of(list, n, pod->id); i < n && strcmp(list[i]->pod_id, pod->id) == 0; i++)
+        add(j, STATS_CONTAINER, list[i]->id)->wants_pids = shared;
+}
+
+void stats_job_add_pods(struct stats_job *j, struct pod *const *pods, size_t n)
+{
+    size_t containers_n;
+    cleanup_free struct container **containers = running(j, &containers_n);
+
+    for (size_t i = 0; i < n; i++)
+        add_pod(j, pods[i], containers, containers_n);
 }
 
 struct container *stats_sample_container(const struct stats_job *j, const struct stats_sample *s)
@@ -70,23 +118,7 @@ struct pod *stats_sample_pod(const struct stats_job *j, const struct stats_sampl
 
 /* ---- reading ------------------------------------------------------------------------------------------------------- */
 
-static void job_free(struct stats_job *j)
-{
-    free(j->samples);
-    free(j->networks);
-    free(j);
-}
-
-static void end_if_complete(struct stats_job *j)
-{
-    if (j->next < j->n || j->awaits_networks)
-        return;
-    if (j->rpc) {
-        rpc_on_gone(j->rpc, NULL, NULL);
-        j->reply(j);
-    }
-    job_free(j);
-}
+static void pack_if_complete(struct stats_job *j);
 
 static void read_cgroup(struct stats_job *j, struct stats_sample *s, const char *dir, struct cpu_rate *rate)
 {
@@ -142,7 +174,7 @@ static void read_slice(void *data)
             return;
         }
     }
-    end_if_complete(j);
+    pack_if_complete(j);
 }
 
 /* ---- networks ------------------------------------------------------------------------------------------------------ */
@@ -155,7 +187,7 @@ static void on_networks(void *data, struct netns_counters *counters, const struc
     j->networks = counters;
     if (err)
         log_warn("%s", err->msg);
-    end_if_complete(j);
+    pack_if_complete(j);
 }
 
 static void start_networks(struct stats_job *j)
@@ -174,6 +206,60 @@ static void start_networks(struct stats_job *j)
         j->awaits_networks = n > 0;
     for (size_t i = 0; i < n; i++)
         free(paths[i]);
+}
+
+/* ---- the answer ---------------------------------------------------------------------------------------------------- */
+
+static void job_free(struct stats_job *j)
+{
+    for (size_t i = 0; i < j->pieces_n; i++)
+        free((void *)(uintptr_t)j->pieces[i].p);
+    free(j->pieces);
+    free(j->samples);
+    free(j->networks);
+    free(j);
+}
+
+static void answer(struct stats_job *j)
+{
+    struct err err;
+
+    rpc_on_gone(j->rpc, NULL, NULL);
+    if (!j->single || j->pieces_n > 0) {
+        rpc_reply_pieces(j->rpc, j->pieces, j->pieces_n);
+        return;
+    }
+    err_set(&err, GRPC_FAILED_PRECONDITION, 0, "%s %.13s ended while it was looked at",
+            j->samples[0].kind == STATS_POD ? "pod" : "container", j->samples[0].id);
+    rpc_fail(j->rpc, &err);
+}
+
+static void pack_slice(void *data)
+{
+    struct stats_job *j = data;
+    int64_t start = time_monotonic_us();
+
+    while (j->rpc && j->packed < j->n) {
+        uint8_t *bytes;
+        size_t n;
+        if (j->pack(j, j->packed++, &bytes, &n))
+            j->pieces[j->pieces_n++] = (struct rpc_piece){bytes, n};
+        if (j->packed < j->n && time_monotonic_us() - start > SLICE_US) {
+            loop_defer(j->daemon->loop, pack_slice, j);
+            return;
+        }
+    }
+    if (j->rpc)
+        answer(j);
+    job_free(j);
+}
+
+static void pack_if_complete(struct stats_job *j)
+{
+    if (j->next < j->n || j->awaits_networks)
+        return;
+    j->pieces = mem_alloc((j->n + 1) * sizeof(*j->pieces));
+    pack_slice(j);
 }
 
 static void on_gone(void *data)

@@ -1,9 +1,9 @@
 /*
  * The counters of some containers and pods, read for one call: cgroups in slices on the loop, so that no turn is long,
- * networks by a child beside it. The call's reply is made when both are there.
+ * networks by a child beside it. When both are there the reply's items are packed, in slices again.
  *
- *    stats_job_new, _add_...   stats_job_run     a slice a turn          reply(job), then the job is gone
- *   -------------------------> reading ------------------------> read ---------------------------------->
+ *    stats_job_new, _add_...   stats_job_run     a slice a turn          a slice a turn        replied, the job is gone
+ *   -------------------------> reading ------------------------> packing ------------------->
  *                                 '---- netns_counters_read() ----^
  *
  * An object that goes away meanwhile is left out; when the client does, the job ends by itself.
@@ -31,24 +31,33 @@ struct stats_sample {
     struct cgroup_stats cgroup;
 };
 
+struct stats_job;
+
+/* Packs the reply with the object of samples[i] as its only one; false: it is none, or is gone. The caller frees. */
+typedef bool stats_pack_fn(struct stats_job *j, size_t i, uint8_t **ret_bytes, size_t *ret_n);
+
 struct stats_job {
     struct rpc *rpc; /* NULL: the client went away */
     struct daemon *daemon;
-    void (*reply)(struct stats_job *job); /* called once, with an rpc: ends the call */
-    struct stats_sample *samples;         /* a pod's containers follow the pod */
-    size_t n, cap, next;
+    stats_pack_fn *pack;
+    bool single;                  /* one was asked for: none is an error */
+    struct stats_sample *samples; /* a pod's containers follow the pod */
+    size_t n, cap, next;          /* next to be read */
+    size_t packed;                /* of n */
+    struct rpc_piece *pieces;
+    size_t pieces_n;
     struct netns_counters *networks; /* NULL: not known */
     int networks_n;
     bool awaits_networks;
 };
 
-struct stats_job *stats_job_new(struct rpc *rpc, void (*reply)(struct stats_job *job));
+struct stats_job *stats_job_new(struct rpc *rpc, bool single, stats_pack_fn *pack);
 void stats_job_add_container(struct stats_job *j, const struct container *c);
-/* With its containers that run. */
-void stats_job_add_pod(struct stats_job *j, const struct pod *pod);
-/* Takes the job. reply is called now or later. */
+/* With their containers that run: one pass over those, however many pods there are. */
+void stats_job_add_pods(struct stats_job *j, struct pod *const *pods, size_t n);
+/* Takes the job. The call ends now or later. */
 void stats_job_run(struct stats_job *j);
 
-/* For replies: the objects of samples that were taken and are still there, else NULL. */
+/* For pack: the objects of samples that were taken and are still there, else NULL. */
 struct container *stats_sample_container(const struct stats_job *j, const struct stats_sample *s);
 struct pod *stats_sample_pod(const struct stats_job *j, const struct stats_sample *s);

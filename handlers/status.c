@@ -8,6 +8,9 @@
 #include "loop/child.h"
 #include "netns/cni.h"
 
+/* Clients of Status have patience for 2 s at the least (crictl). */
+static const double PROBES_S = 1;
+
 static Runtime__V1__RuntimeCondition condition(const char *type, const struct err *err, const char *reason)
 {
     Runtime__V1__RuntimeCondition c = RUNTIME__V1__RUNTIME_CONDITION__INIT;
@@ -117,17 +120,37 @@ static void answer_status(struct rpc *rpc)
     kv_done(&info);
 }
 
-static void on_probed(void *data)
-{
-    struct rpc *rpc = data;
+/* In the call's arena. */
+struct status_wait {
+    struct rpc *rpc;
+    struct runtimes_waiter waiter;
+    struct timer limit;
+};
 
-    rpc_on_gone(rpc, NULL, NULL);
-    answer_status(rpc);
+static void answer_late(void *data)
+{
+    struct status_wait *w = data;
+
+    timer_stop(&w->limit);
+    rpc_on_gone(w->rpc, NULL, NULL);
+    answer_status(w->rpc);
 }
 
-static void stop_waiting(void *waiter)
+/* One of several may hang; the others are told without it. */
+static void on_limit(void *data)
 {
-    runtimes_wait_cancel(waiter);
+    struct status_wait *w = data;
+
+    runtimes_wait_cancel(&w->waiter);
+    answer_late(w);
+}
+
+static void stop_waiting(void *data)
+{
+    struct status_wait *w = data;
+
+    runtimes_wait_cancel(&w->waiter);
+    timer_stop(&w->limit);
 }
 
 /* In the daemon's first moments it waits for what the handlers say: kubelets keep their features for a while. */
@@ -139,8 +162,10 @@ void handle_status(struct rpc *rpc)
         answer_status(rpc);
         return;
     }
-    struct runtimes_waiter *w = rpc_new(rpc, struct runtimes_waiter);
-    runtimes_wait(rs, w, on_probed, rpc);
+    struct status_wait *w = rpc_new(rpc, struct status_wait);
+    w->rpc = rpc;
+    runtimes_wait(rs, &w->waiter, answer_late, w);
+    timer_start(&w->limit, rpc->daemon->loop, PROBES_S, on_limit, w);
     rpc_on_gone(rpc, stop_waiting, w);
 }
 

@@ -10,6 +10,17 @@
 /* A flood must not keep other containers waiting: after this much the others get their turn. */
 enum { BYTES_A_TURN = 4 * KEEPER_MSG_MAX };
 
+/* The beginning of a line of ours, as far as it goes. */
+static bool begins_a_line(const char *s, size_t n)
+{
+    static const char time[] = "0000-00-00T00:00:00."; /* 0: any digit */
+
+    for (size_t i = 0; i < n && time[i]; i++)
+        if (time[i] == '0' ? s[i] < '0' || s[i] > '9' : s[i] != time[i])
+            return false;
+    return true;
+}
+
 /* A keeper that was killed in the middle of a write has left a part of a line, to which the next one would be added. */
 static void cut_unfinished_line(const char *path, int fd)
 {
@@ -25,9 +36,9 @@ static void cut_unfinished_line(const char *path, int fd)
         close(in);
     if (n != st.st_size - from || tail[n - 1] == '\n')
         return;
-    const char *end = memrchr(tail, '\n', (size_t)n);
-    if (end || from == 0) /* else it is no log of ours */
-        (void)!ftruncate(fd, from + (end ? end + 1 - tail : 0));
+    const char *end = memrchr(tail, '\n', (size_t)n), *rest = end ? end + 1 : tail;
+    if ((end || from == 0) && begins_a_line(rest, (size_t)(tail + n - rest))) /* else it is no log of ours */
+        (void)!ftruncate(fd, from + (rest - tail));
 }
 
 int log_open(const char *path, bool *ret_new)

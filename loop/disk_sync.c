@@ -140,7 +140,8 @@ static void round_begin(struct syncer *s)
         return;
     s->round = NULL;
     free(r);
-    round_over(s, &err);
+    if (any(s, IN_ROUND)) /* else it was an early one: nothing is lost but its time */
+        round_over(s, &err);
 }
 
 static void on_gathered(void *data)

@@ -331,6 +331,18 @@ static void killed_in_a_line(const char *torn)
     finish_keeper();
 }
 
+static void test_log_that_is_none(void **state)
+{
+    static const char before[] = "whose is this";
+    (void)state;
+    write_file(in_dir("web.log"), before, strlen(before), 0600);
+    run("web", "exit 0");
+    until(heard_exit);
+    cleanup_buf struct buf log = read_file(in_dir("web.log"));
+    assert_true(log.len >= strlen(before) && memcmp(log.data, before, strlen(before)) == 0);
+    finish_keeper();
+}
+
 static void test_killed_in_a_head(void **state)
 {
     (void)state;
@@ -675,6 +687,7 @@ static int run_group(void)
         cmocka_unit_test_setup(test_reconnect, setup),
         cmocka_unit_test_setup(test_exit_with_open_output, setup),
         cmocka_unit_test_setup(test_keeper_killed, setup),
+        cmocka_unit_test_setup(test_log_that_is_none, setup),
         cmocka_unit_test_setup(test_killed_in_a_head, setup),
         cmocka_unit_test_setup(test_killed_in_a_text, setup),
         cmocka_unit_test_setup(test_container_ends_without_keeper, setup),

@@ -27,8 +27,9 @@ static void take(struct runtime_program *p, const char *path, const struct stat 
     if (p->fd >= 0)
         close(p->fd);
     p->fd = program_mount(path);
-    p->file =
-        p->fd == -EMFILE || p->fd == -ENFILE || p->fd == -ENOMEM ? (struct stat){0} : *file; /* may pass */
+    p->file = *file;
+    if (p->fd == -EMFILE || p->fd == -ENFILE || p->fd == -ENOMEM)
+        p->file.st_ino = 0; /* that may pass: tried again the next time */
     snprintf(p->path, sizeof(p->path), "/proc/self/fd/%d", p->fd);
 }
 

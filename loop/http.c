@@ -2,8 +2,6 @@
 #include "core/mem.h"
 #include "loop/http_transfer.h"
 
-#include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>

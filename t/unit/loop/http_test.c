@@ -1,6 +1,8 @@
 /* The client against a server that redirects, drips, falls silent, breaks off and floods. One thread throughout. */
 #include "core/mem.h"
 #include "loop/http.c"
+#include <arpa/inet.h>
+#include <dirent.h>
 
 #include <fcntl.h>
 #include <setjmp.h>
